@@ -1,0 +1,9 @@
+#ifndef QUARTERMASTER_CHIREDIS_H
+#define QUARTERMASTER_CHIREDIS_H
+
+#include <sys/select.h>
+#include <sys/time.h>
+#include <hiredis/hiredis.h>
+#include <hiredis/async.h>
+
+#endif

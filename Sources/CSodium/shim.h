@@ -1,0 +1,6 @@
+#ifndef QUARTERMASTER_CSODIUM_H
+#define QUARTERMASTER_CSODIUM_H
+
+#include <sodium.h>
+
+#endif
