@@ -1,0 +1,42 @@
+import EventLoops
+import HTTP
+import Redis
+import Services
+import Telemetry
+
+/// Everything one loop has: its Redis connections, its instances of the services, its listener and connections.
+final class LoopServer {
+    let context: ServiceContext
+    let http: HTTPServer
+    private let router = Router()
+    private let services: [any Service]
+    let system: SystemEndpoints
+
+    init(
+        loop: EventLoop, process: ProcessContext, definitions: [ServiceDefinition], scripts: [Script],
+        limits: HTTPLimits, system: SystemState
+    ) throws {
+        let redis = RedisClient(loop: loop, configuration: process.redis, scripts: scripts)
+        context = ServiceContext(loop: loop, redis: redis, metrics: MetricRegistry(), process: process)
+        let context = context
+        services = try definitions.map { try $0.instance(context) }
+        http = HTTPServer(loop: loop, limits: limits, responder: router)
+        self.system = SystemEndpoints(context: context, http: http, state: system)
+        let routes = Routes(router: router, context: context)
+        self.system.add(to: routes)
+        for service in services { service.addRoutes(to: routes) }
+        redis.start()
+    }
+
+    /// Prepares the services; Redis is reachable by now.
+    func start() async throws {
+        for service in services { try await service.start() }
+    }
+
+    /// Finishes what is in flight, then lets go of everything.
+    func stop(graceUs: Int64) async {
+        await http.drain(graceUs: graceUs)
+        for service in services { await service.stop() }
+        await context.redis.close()
+    }
+}
