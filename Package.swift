@@ -13,5 +13,7 @@ let package = Package(
         .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
         .target(name: "Bytes"),
         .target(name: "EventLoops", dependencies: ["CLibevent", "CLinux"], cSettings: gnu),
+        .target(name: "JSON", dependencies: ["Bytes"]),
+        .testTarget(name: "JSONTests", dependencies: ["JSON", "Bytes"]),
     ]
 )
