@@ -13,5 +13,11 @@ let package = Package(
         .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
         .target(name: "Bytes"),
         .target(name: "EventLoops", dependencies: ["CLibevent", "CLinux"], cSettings: gnu),
+        .target(name: "JSON", dependencies: ["Bytes"]),
+        .target(name: "HTTP", dependencies: ["Bytes", "JSON", "EventLoops"], cSettings: gnu),
+        .testTarget(name: "JSONTests", dependencies: ["JSON", "Bytes"]),
+        .testTarget(
+            name: "HTTPTests", dependencies: ["HTTP", "JSON", "Bytes", "EventLoops"], exclude: ["Corpus"],
+            cSettings: gnu),
     ]
 )

@@ -1,0 +1,54 @@
+/// The kinds of JSON values.
+public enum JSONKind: Sendable, Equatable {
+    case object, array, string, number, bool, null
+
+    /// With its article, for sentences.
+    var phrase: StaticString {
+        switch self {
+        case .object: "an object"
+        case .array: "an array"
+        case .string: "a string"
+        case .number: "a number"
+        case .bool: "true or false"
+        case .null: "null"
+        }
+    }
+}
+
+/// Why a text could not be read as what it should be, and where.
+public struct JSONError: Error, Equatable, CustomStringConvertible {
+    public enum Kind: Sendable, Equatable {
+        /// Not JSON by RFC 8259.
+        case malformed
+        /// JSON, but another kind of value than was asked for.
+        case wrongKind(expected: JSONKind, found: JSONKind)
+        /// A number with a fraction or an exponent where an integer belongs.
+        case notInteger
+        /// An integer beyond ±(2^53−1), or a number beyond what a double holds.
+        case outOfRange
+        /// Nested deeper than the reader was told to follow.
+        case tooDeep
+    }
+
+    public let kind: Kind
+    /// The byte, counted from 0, at which it was seen.
+    public let offset: Int
+    private let detail: String
+
+    init(_ kind: Kind, at offset: Int, _ detail: String = "") {
+        self.kind = kind
+        self.offset = offset
+        self.detail = detail
+    }
+
+    /// A sentence for the sender of the text.
+    public var description: String {
+        switch kind {
+        case .malformed: "the JSON is malformed at byte \(offset): \(detail)"
+        case .wrongKind(let expected, let found): "expected \(expected.phrase) at byte \(offset), found \(found.phrase)"
+        case .notInteger: "expected an integer at byte \(offset), found a number with a fraction or an exponent"
+        case .outOfRange: "the number at byte \(offset) is out of range"
+        case .tooDeep: "the JSON is nested too deeply at byte \(offset)"
+        }
+    }
+}
