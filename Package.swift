@@ -13,6 +13,8 @@ let package = Package(
         .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
         .target(name: "Bytes"),
         .target(name: "EventLoops", dependencies: ["CLibevent", "CLinux"], cSettings: gnu),
+        .target(name: "Telemetry", dependencies: ["Bytes"]),
+        .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", "Bytes", "JSON"]),
         .target(name: "JSON", dependencies: ["Bytes"]),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "Bytes"]),
     ]
