@@ -15,6 +15,8 @@ let package = Package(
         .target(name: "EventLoops", dependencies: ["CLibevent", "CLinux"], cSettings: gnu),
         .target(name: "Telemetry", dependencies: ["Bytes"]),
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", "Bytes", "JSON"]),
+        .target(name: "Digests", dependencies: ["Bytes", "CSodium"]),
+        .testTarget(name: "DigestsTests", dependencies: ["Digests", "Bytes"]),
         .target(name: "JSON", dependencies: ["Bytes"]),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "Bytes"]),
     ]
