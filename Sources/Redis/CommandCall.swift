@@ -18,7 +18,9 @@ final class CommandCall: RedisCall {
         self.init(words.map { [UInt8]($0.utf8) }, then: then)
     }
 
-    init(_ script: Script, keys: [String], arguments: [String], then: @escaping (Result<RedisReply, RedisError>) -> Void) {
+    init(
+        _ script: Script, keys: [String], arguments: [String], then: @escaping (Result<RedisReply, RedisError>) -> Void
+    ) {
         words = (keys + arguments).map { [UInt8]($0.utf8) }
         self.script = (script, keys.count)
         keyIndex = keys.isEmpty ? nil : 0
@@ -42,7 +44,8 @@ final class CommandCall: RedisCall {
     static func reply(
         _ start: (@escaping (Result<RedisReply, RedisError>) -> Void) -> Void
     ) async throws(RedisError) -> RedisReply {
-        let result = await withUnsafeContinuation { (continuation: UnsafeContinuation<Result<RedisReply, RedisError>, Never>) in
+        let result = await withUnsafeContinuation {
+            (continuation: UnsafeContinuation<Result<RedisReply, RedisError>, Never>) in
             start { continuation.resume(returning: $0) }
         }
         return try result.get()

@@ -58,7 +58,9 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
         made.pointee.ev.cleanup = linkIsCleanedUp
         redisAsyncSetConnectCallback(made, linkConnected)
         redisAsyncSetDisconnectCallback(made, linkDisconnected)
-        let watcher = Watcher(loop: loop, descriptor: made.pointee.c.fd) { [unowned self] readiness in isReady(readiness) }
+        let watcher = Watcher(loop: loop, descriptor: made.pointee.c.fd) { [unowned self] readiness in
+            isReady(readiness)
+        }
         self.watcher = watcher
         watcher.start()
         watcher.wantsWrites = true

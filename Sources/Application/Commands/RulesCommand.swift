@@ -29,7 +29,8 @@ enum RulesCommand {
         case "apply" where words.count == 2:
             let body = try Files.read(words[1])
             let reply = try service.send(.post, "/api/rate-limits/apply" + (prunes ? "?prune=true" : ""), body: body)
-            guard case .object(let members) = reply, case .int(let count)? = members.first(where: { $0.key == "changed" })?.value
+            guard case .object(let members) = reply,
+                case .int(let count)? = members.first(where: { $0.key == "changed" })?.value
             else { throw CommandFailure(description: "the service's answer is not understood") }
             Output.line(count == 1 ? "1 rule changed" : "\(count) rules changed")
         case "export" where words.count == 1:
@@ -109,7 +110,9 @@ struct ServiceClient {
         let value: JSONValue? = try? bytes.withByteView { view throws(JSONError) in try JSONValue(parsing: view) }
         guard (200...299).contains(status) else {
             var detail = "status \(status)"
-            if case .object(let members)? = value, case .string(let text)? = members.first(where: { $0.key == "detail" })?.value {
+            if case .object(let members)? = value,
+                case .string(let text)? = members.first(where: { $0.key == "detail" })?.value
+            {
                 detail = text
             }
             throw CommandFailure(description: detail)

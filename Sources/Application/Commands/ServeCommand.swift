@@ -59,7 +59,9 @@ struct ServeCommand {
 
     private func tokens(_ configuration: Configuration) throws -> Tokens {
         guard let path = configuration.tokensFile else { return .none }
-        do { return try Tokens(file: String(decoding: try Files.read(path), as: UTF8.self)) } catch let error as Tokens.FileError {
+        do { return try Tokens(file: String(decoding: try Files.read(path), as: UTF8.self)) } catch let error
+            as Tokens.FileError
+        {
             throw ConfigurationError("\(path): \(error)")
         }
     }

@@ -41,7 +41,9 @@ struct ConfigurationReader {
                 guard let setting = Setting.all.first(where: { $0.name == name }) else {
                     throw UsageError(description: "there is no flag --\(name); see quartermaster help")
                 }
-                let text = setting.value == nil ? (parts.count == 2 ? String(parts[1]) : "") : try value(parts, &rest, argument)
+                let text =
+                    setting.value == nil
+                    ? (parts.count == 2 ? String(parts[1]) : "") : try value(parts, &rest, argument)
                 flags.append((setting, text))
             }
         }

@@ -41,7 +41,8 @@ struct Setting: Sendable {
                 settings.maxConnections = try integer(text, 1...1_000_000)
             }, show: { String($0.maxConnections) }),
         Setting(
-            name: "trusted-proxies", value: "CIDR,…", help: "proxies whose X-Forwarded-* and identity headers are believed",
+            name: "trusted-proxies", value: "CIDR,…",
+            help: "proxies whose X-Forwarded-* and identity headers are believed",
             read: { (text, settings) throws(ConfigurationError) in
                 settings.trustedProxies = try list(text).map { part throws(ConfigurationError) in
                     guard let block = AddressBlock(part) else {
@@ -58,7 +59,8 @@ struct Setting: Sendable {
 
     private static let store: [Setting] = [
         Setting(
-            name: "redis", value: "URL", help: "redis://[user:password@]host[:port][/db] or unix:///path (default \(Configuration.defaultRedisURL))",
+            name: "redis", value: "URL",
+            help: "redis://[user:password@]host[:port][/db] or unix:///path (default \(Configuration.defaultRedisURL))",
             read: { (text, settings) throws(ConfigurationError) in
                 do { _ = try RedisConfiguration(url: text) } catch { throw .init("\(error)") }
                 settings.redisURL = text
@@ -77,12 +79,14 @@ struct Setting: Sendable {
         Setting(
             name: "prefix", value: "TEXT", help: "what every key begins with (default qm:)",
             read: { (text, settings) throws(ConfigurationError) in
-                guard text.utf8.count <= 64, text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != 0x7B && $0 != 0x7D })
+                guard text.utf8.count <= 64,
+                    text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != 0x7B && $0 != 0x7D })
                 else { throw .init("must be at most 64 visible characters without braces") }
                 settings.prefix = text
             }, show: { $0.prefix }),
         Setting(
-            name: "replicas", value: "N", help: "replicas to assume for local limits until Redis has said how many there are",
+            name: "replicas", value: "N",
+            help: "replicas to assume for local limits until Redis has said how many there are",
             read: { (text, settings) throws(ConfigurationError) in settings.replicas = try integer(text, 1...10_000) },
             show: { $0.replicas.map(String.init) ?? "" }),
     ]

@@ -33,7 +33,9 @@ final class EmbeddedRedis {
         EmbeddedRedis.endOrphan(pidFile: directory + "/redis.pid", log: log)
         // A unix socket's path is at most 107 bytes, which a data directory may well exceed.
         var template = Array("/tmp/qm-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw StartError(description: "cannot make a folder in /tmp: \(errorText())") }
+        guard mkdtemp(&template) != nil else {
+            throw StartError(description: "cannot make a folder in /tmp: \(errorText())")
+        }
         socketFolder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         let socket = socketFolder + "/redis.sock"
         url = "unix://" + socket

@@ -59,7 +59,8 @@ public final class Server: Sendable {
         listeners.attach(to: state.loops)
         state.startServing()
         process.log.info(
-            "listening", ["url": .string(listeners.url), "loops": .int(group.loops.count), "replica": .string(process.replicaID)])
+            "listening",
+            ["url": .string(listeners.url), "loops": .int(group.loops.count), "replica": .string(process.replicaID)])
         return listeners.url
     }
 
@@ -131,5 +132,7 @@ public final class Server: Sendable {
     }
 
     /// 8080 for all services together; a lone service has a port of its own.
-    private var defaultPort: Int { definitions.count == 1 && configuration.services != nil ? definitions[0].port : 8080 }
+    private var defaultPort: Int {
+        definitions.count == 1 && configuration.services != nil ? definitions[0].port : 8080
+    }
 }

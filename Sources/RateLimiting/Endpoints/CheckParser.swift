@@ -24,7 +24,9 @@ final class CheckParser {
         wantsReceipt = false
         // A field's failure is told with its name, which is only put together then.
         func at<Value>(_ name: StaticString, _ read: () throws -> Value) throws -> Value {
-            do { return try read() } catch let error as JSONError { throw CheckParser.problem(error, path() + "\(name)") }
+            do { return try read() } catch let error as JSONError {
+                throw CheckParser.problem(error, path() + "\(name)")
+            }
         }
         func identify(_ kind: Identity.Kind, _ newRank: Int, _ value: ByteView) {
             if newRank < rank {

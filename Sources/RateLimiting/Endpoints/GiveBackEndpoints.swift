@@ -56,7 +56,8 @@ final class GiveBackEndpoints {
         for (i, rule) in policies.rules.enumerated() {
             let word = parts[2 * i].string ?? ""
             var members: [JSONValue.Member] = [
-                .init("id", .string(rule.rule.id)), .init("rule", .string(rule.rule.name)), .init("result", .string(word)),
+                .init("id", .string(rule.rule.id)), .init("rule", .string(rule.rule.name)),
+                .init("result", .string(word)),
             ]
             if word == "refunded" { members.append(.init("remaining", .int(parts[2 * i + 1].int ?? 0))) }
             results.append(.object(members))
@@ -91,7 +92,9 @@ final class GiveBackEndpoints {
         target.rule = try fields.string("rule", max: RuleDraft.longestName)
         if takesAmount {
             target.amount = try fields.int("amount", in: 1...CheckRequest.largestCost) ?? 1
-            target.receipt = try fields.string("receipt", max: 8192).map { text throws(Problem) in try Receipt(text: text) }
+            target.receipt = try fields.string("receipt", max: 8192).map { text throws(Problem) in
+                try Receipt(text: text)
+            }
         }
         try fields.finish()
         return target

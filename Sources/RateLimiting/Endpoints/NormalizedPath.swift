@@ -34,7 +34,9 @@ final class NormalizedPath {
         var previous: UInt8 = 0
         for i in 0..<path.count {
             let byte = path[i]
-            if byte == UInt8(ascii: "%") || (byte == UInt8(ascii: ".") && previous == UInt8(ascii: "/")) { return false }
+            if byte == UInt8(ascii: "%") || (byte == UInt8(ascii: ".") && previous == UInt8(ascii: "/")) {
+                return false
+            }
             previous = byte
         }
         return true
@@ -44,7 +46,8 @@ final class NormalizedPath {
         decoded.removeAll()
         var i = 0
         while i < path.count {
-            if path[i] == UInt8(ascii: "%"), i + 2 < path.count, let high = hex(path[i + 1]), let low = hex(path[i + 2]) {
+            if path[i] == UInt8(ascii: "%"), i + 2 < path.count, let high = hex(path[i + 1]), let low = hex(path[i + 2])
+            {
                 decoded.append(high << 4 | low)
                 i += 3
             } else {

@@ -118,7 +118,8 @@ final class RuleEndpoints {
             let changes = try RuleChanges.apply(drafts, to: rules, prunes: prunes, nowUs: nowUs)
             return RuleStore.Plan(changes, changes.count)
         }
-        exchange.reply(200, json: .object([.init("changed", .int(count)), .init("revision", .int(limiter.rules.revision))]))
+        exchange.reply(
+            200, json: .object([.init("changed", .int(count)), .init("revision", .int(limiter.rules.revision))]))
     }
 
     @discardableResult

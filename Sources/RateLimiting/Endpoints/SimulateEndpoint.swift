@@ -26,7 +26,8 @@ final class SimulateEndpoint {
         var startUs: Int64 = 0
         if let text = try fields.string("startAt") {
             guard let start = text.withByteView({ Timestamp(rfc3339: $0) }) else {
-                throw Problem.field("startAt", "must be a time by RFC 3339 with an offset, such as 2026-01-01T00:00:00Z")
+                throw Problem.field(
+                    "startAt", "must be a time by RFC 3339 with an offset, such as 2026-01-01T00:00:00Z")
             }
             startUs = start.us
         }

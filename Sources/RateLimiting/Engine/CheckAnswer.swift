@@ -60,7 +60,8 @@ struct CheckAnswer {
         var decision = Decision(
             isAllowed: refusal == nil, reason: refusal ?? .allowed, nowUs: nowUs, policies: policies,
             first: outcomes[start],
-            others: policies.isSingle ? [] : Array(outcomes[start + 1..<start + policies.rules.count]), hasOutcomes: true)
+            others: policies.isSingle ? [] : Array(outcomes[start + 1..<start + policies.rules.count]),
+            hasOutcomes: true)
         if policies.takesLeases, decision.isAllowed, !batch.isPeek { decision.leaseID = leaseID(ordinal) }
         return decision
     }

@@ -43,7 +43,8 @@ final class CheckBatch: RedisCall {
     private unowned let owner: any CheckBatchOwner
 
     init(
-        owner: any CheckBatchOwner, policies: PolicySet, isPeek: Bool, epoch: Int, leasePrefix: String?, givenNowUs: Int? = nil
+        owner: any CheckBatchOwner, policies: PolicySet, isPeek: Bool, epoch: Int, leasePrefix: String?,
+        givenNowUs: Int? = nil
     ) {
         self.owner = owner
         self.policies = policies

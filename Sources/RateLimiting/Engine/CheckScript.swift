@@ -10,7 +10,8 @@ enum CheckScript {
         let policies = batch.policies
         let parameters = policies.rules.reduce(0) { $0 + $1.parameterCount }
         let head = policies.isSingle ? 2 : 4 + policies.rules.count
-        let script = policies.isSingle ? RateLimitScripts.single[policies.rules[0].strategy!.name]! : RateLimitScripts.composed
+        let script =
+            policies.isSingle ? RateLimitScripts.single[policies.rules[0].strategy!.name]! : RateLimitScripts.composed
         writer.script(
             script, keyCount: batch.keyCount,
             argumentCount: head + parameters + batch.subjectCount + batch.requestCount)

@@ -34,7 +34,8 @@ final class LocalLimits: Sendable {
             buckets[key] = bucket
             return Outcome(
                 verdict: missing <= 0 ? .allowed : .refused, remaining: (full - bucket.usedUnits) / windowUs,
-                resetUs: (bucket.usedUnits + share - 1) / share, retryUs: missing <= 0 ? 0 : (missing + share - 1) / share)
+                resetUs: (bucket.usedUnits + share - 1) / share,
+                retryUs: missing <= 0 ? 0 : (missing + share - 1) / share)
         }
     }
 }

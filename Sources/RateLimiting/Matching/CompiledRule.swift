@@ -42,7 +42,9 @@ final class CompiledRule: Sendable {
         fixedSpecificity = (tier == nil ? 0 : 1 << 40) + (endpoint + 1) * 2 + (method == nil ? 0 : 1)
         keySuffix = [UInt8](":\(KeyText.escaped(rule.id)):\(rule.generation)".utf8)
         let text = ByteBuffer()
+        text.append(UInt8(ascii: "\""))
         rule.name.withByteView { text.appendJSON(string: $0) }
+        text.append(UInt8(ascii: "\""))
         nameJSON = text.view.array
         policyJSON = CompiledRule.policyJSON(rule)
         let quoted = CompiledRule.headerText(rule)

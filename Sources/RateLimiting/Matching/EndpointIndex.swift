@@ -68,7 +68,8 @@ struct EndpointIndex: Sendable {
         }
     }
 
-    private func step(_ next: Int, _ rest: ByteView, _ end: Int, _ isLast: Bool, _ depth: Int, _ body: (Int32) -> Void) {
+    private func step(_ next: Int, _ rest: ByteView, _ end: Int, _ isLast: Bool, _ depth: Int, _ body: (Int32) -> Void)
+    {
         if isLast {
             for rule in nodes[next].here { body(rule) }
         } else {

@@ -18,7 +18,8 @@ struct EndpointPattern: Sendable, Equatable {
         } else {
             restPrefix = nil
         }
-        guard !parts.contains(where: { $0.contains(UInt8(ascii: "*")) }), restPrefix?.contains(UInt8(ascii: "*")) != true
+        guard !parts.contains(where: { $0.contains(UInt8(ascii: "*")) }),
+            restPrefix?.contains(UInt8(ascii: "*")) != true
         else { return nil }
         segments = parts.map { part in
             let isBraced = part.count > 2 && part.first == UInt8(ascii: "{") && part.last == UInt8(ascii: "}")

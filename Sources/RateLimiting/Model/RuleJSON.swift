@@ -4,7 +4,8 @@ import Services
 
 extension Rule {
     /// Makes a rule of what a client sent.
-    init(_ draft: RuleDraft, id: String, name: String, version: Int, generation: Int, createdAtUs: Int64, nowUs: Int64) {
+    init(_ draft: RuleDraft, id: String, name: String, version: Int, generation: Int, createdAtUs: Int64, nowUs: Int64)
+    {
         self.init(
             id: id, name: name, version: version, generation: generation, isEnabled: draft.isEnabled, mode: draft.mode,
             group: draft.group ?? name, effect: draft.effect, match: draft.match, per: draft.per,
@@ -41,7 +42,8 @@ extension Rule {
 
     private var members: [JSONValue.Member] {
         var members: [JSONValue.Member] = [
-            .init("id", .string(id)), .init("name", .string(name)), .init("version", .int(version)), .init("generation", .int(generation)),
+            .init("id", .string(id)), .init("name", .string(name)), .init("version", .int(version)),
+            .init("generation", .int(generation)),
             .init("enabled", .bool(isEnabled)), .init("mode", .string(mode.rawValue)), .init("group", .string(group)),
         ]
         switch effect {

@@ -60,7 +60,9 @@ struct RuleDraft {
         let maxLeaseMs = try fields.durationMs("maxLeaseMs", in: 1...longestWindowMs)
         func window() throws(Problem) -> Int { try windowMs.required(fields.name("window")) }
         func only(_ isPresent: Bool, _ field: String, _ owner: StrategyName) throws(Problem) {
-            if isPresent, name != owner { throw .field(fields.name(field), "belongs to the strategy \(owner.rawValue)") }
+            if isPresent, name != owner {
+                throw .field(fields.name(field), "belongs to the strategy \(owner.rawValue)")
+            }
         }
         try only(initial != nil, "initial", .tokenBucket)
         try only(period != nil, "period", .quota)

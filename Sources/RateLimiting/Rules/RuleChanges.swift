@@ -77,7 +77,11 @@ enum RuleChanges {
         var base = ""
         for character in (draft.name ?? draft.strategyName).lowercased().utf8 {
             let isPlain = (0x61...0x7A).contains(character) || (0x30...0x39).contains(character)
-            if isPlain { base.unicodeScalars.append(Unicode.Scalar(character)) } else if base.last != "-" { base += "-" }
+            if isPlain {
+                base.unicodeScalars.append(Unicode.Scalar(character))
+            } else if base.last != "-" {
+                base += "-"
+            }
         }
         while base.hasPrefix("-") { base.removeFirst() }
         while base.hasSuffix("-") { base.removeLast() }
@@ -85,7 +89,9 @@ enum RuleChanges {
         base = String(base.prefix(64))
         if rules.rule(id: base) == nil, draft.name != nil || rules.rule(named: base) == nil { return base }
         var number = 2
-        while rules.rule(id: "\(base)-\(number)") != nil || rules.rule(named: "\(base)-\(number)") != nil { number += 1 }
+        while rules.rule(id: "\(base)-\(number)") != nil || rules.rule(named: "\(base)-\(number)") != nil {
+            number += 1
+        }
         return "\(base)-\(number)"
     }
 }

@@ -50,7 +50,8 @@ final class RuleFeed {
     private func poll() async {
         while !isStopped {
             await context.loop.sleep(us: RuleFeed.pollUs)
-            let reply = try? await context.redis.send(["GET", store.keys.revision], key: store.keys.revision, budgetUs: 250_000)
+            let reply = try? await context.redis.send(
+                ["GET", store.keys.revision], key: store.keys.revision, budgetUs: 250_000)
             guard let reply else { continue }
             if (reply.string.flatMap { Int($0) } ?? 0) != revision { readSoon() }
         }

@@ -23,7 +23,8 @@ final class RuleStore {
     /// All rules as they are now.
     func read(budgetUs: Int64 = 1_000_000) async throws -> RuleSet {
         let reply = try await context.redis.run(
-            RateLimitScripts.rulesRead, keys: [keys.rules, keys.revision, keys.changes], arguments: [], budgetUs: budgetUs)
+            RateLimitScripts.rulesRead, keys: [keys.rules, keys.revision, keys.changes], arguments: [],
+            budgetUs: budgetUs)
         guard case .array(let parts) = reply, parts.count >= 2, let revision = parts[0].int,
             let lastChange = parts[1].string
         else { throw RedisError.unexpectedReply("rules_read") }
@@ -35,7 +36,8 @@ final class RuleStore {
             } catch {
                 // A rule that a newer version wrote, or a hand: the others still bind.
                 context.log.error(
-                    "a stored rule cannot be read", ["rule": .string(parts[i].string ?? ""), "error": .string("\(error)")])
+                    "a stored rule cannot be read",
+                    ["rule": .string(parts[i].string ?? ""), "error": .string("\(error)")])
             }
         }
         return RuleSet(revision: revision, lastChange: lastChange, rules: rules)
@@ -81,12 +83,16 @@ final class RuleStore {
         for _ in 0..<16 {
             let rules = try await read()
             let recordKey = keys.record(key)
-            if key != nil, let record = try await context.redis.send(["GET", recordKey], key: recordKey, budgetUs: 1_000_000).string {
+            if key != nil,
+                let record = try await context.redis.send(["GET", recordKey], key: recordKey, budgetUs: 1_000_000)
+                    .string
+            {
                 return .answeredBefore(record: record)
             }
             let plan = try plan(rules)
             if plan.changes.isEmpty, digest == nil { return .changed(plan.result, revision: rules.revision) }
-            let reply = try await apply(plan.changes, at: rules.revision, digest: digest, recordKey: recordKey, plan.answer)
+            let reply = try await apply(
+                plan.changes, at: rules.revision, digest: digest, recordKey: recordKey, plan.answer)
             switch reply.word {
             case "changed": return .changed(plan.result, revision: reply.revision)
             case "already-applied": return .alreadyApplied

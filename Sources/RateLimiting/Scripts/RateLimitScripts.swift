@@ -5,7 +5,12 @@ enum RateLimitScripts {
     /// One rule: the strategy's own file and the driver for many subjects under one rule.
     static let single: [StrategyName: Script] = Dictionary(
         uniqueKeysWithValues: StrategyName.allCases.map { name in
-            (name, Script(name: "check_one_" + name.rawValue, source: join([source(of: name), PackageResources.check_one_lua])))
+            (
+                name,
+                Script(
+                    name: "check_one_" + name.rawValue,
+                    source: join([source(of: name), PackageResources.check_one_lua]))
+            )
         })
 
     /// Several rules: all strategies and the driver that decides all before it commits any.
@@ -18,7 +23,9 @@ enum RateLimitScripts {
     static let rulesChange = Script(name: "rules_change", source: PackageResources.rules_change_lua)
 
     static var all: [Script] {
-        StrategyName.allCases.map { single[$0]! } + [composed, refund, leaseRenew, leaseRelease, rulesRead, rulesChange]
+        StrategyName.allCases.map { single[$0]! } + [
+            composed, refund, leaseRenew, leaseRelease, rulesRead, rulesChange,
+        ]
     }
 
     private static var strategies: [[UInt8]] { StrategyName.allCases.map(source) }

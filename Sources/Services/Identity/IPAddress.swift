@@ -105,7 +105,9 @@ public struct AddressBlock: Sendable, Hashable {
         guard let base = IPAddress(String(parts[0])) else { return nil }
         let width = base.isV4 ? 32 : 128
         if parts.count == 2 {
-            guard let bits = Int(parts[1]), parts[1].allSatisfy(\.isNumber), (0...width).contains(bits) else { return nil }
+            guard let bits = Int(parts[1]), parts[1].allSatisfy(\.isNumber), (0...width).contains(bits) else {
+                return nil
+            }
             self.bits = bits
         } else {
             bits = width

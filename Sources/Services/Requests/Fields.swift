@@ -57,7 +57,8 @@ public struct Fields {
         case .int(let number): ms = number
         case .string(let text):
             guard let parsed = DurationText.parseMs(text) else {
-                throw .field(name(member), "must be milliseconds or a length such as \"250ms\", \"30s\", \"5m\", \"1h\", \"7d\"")
+                throw .field(
+                    name(member), "must be milliseconds or a length such as \"250ms\", \"30s\", \"5m\", \"1h\", \"7d\"")
             }
             ms = parsed
         default: throw .field(name(member), "must be milliseconds or a length such as \"30s\"")
