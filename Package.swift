@@ -45,8 +45,8 @@ let package = Package(
             ],
             lua: "rate_limiting",
             [
-                "token_bucket", "sliding_window", "sliding_window_counter", "fixed_window", "quota", "concurrency",
-                "check_one", "check_all", "refund", "lease_renew", "lease_release", "rules_read", "rules_change",
+                "clock", "token_bucket", "sliding_window", "sliding_window_counter", "fixed_window", "quota",
+                "concurrency", "check_one", "check_all", "refund", "lease_renew", "lease_release", "rules_read", "rules_change",
             ]),
         .target(
             name: "Application",
