@@ -17,6 +17,11 @@ let package = Package(
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", "Bytes", "JSON"]),
         .target(name: "Digests", dependencies: ["Bytes", "CSodium"]),
         .testTarget(name: "DigestsTests", dependencies: ["Digests", "Bytes"]),
+        .executableTarget(
+            name: "LoadTest", dependencies: ["Bytes", "EventLoops", "JSON", "Telemetry"], cSettings: gnu),
+        .testTarget(
+            name: "LoadTestTests", dependencies: ["LoadTest", "Bytes", "EventLoops", "JSON", "Telemetry"],
+            cSettings: gnu),
         .target(name: "JSON", dependencies: ["Bytes"]),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "Bytes"]),
     ]
