@@ -53,6 +53,7 @@ struct ReportTests {
     @Test func resultsReadBackAsTheyWereWritten() throws {
         var result = run("x \"quoted\"", rate: 61_234.5, serverUs: 8.25)
         result.statuses = [200: 9, 429: 1]
+        result.durationUs = 1_000_000
         result.redis = .init(cpuUsPerRequest: 9, cpuUsPerDecision: nil, residentKiB: 100)
         let buffer = ByteBuffer()
         result.write(to: buffer)
@@ -66,6 +67,11 @@ struct ReportTests {
         #expect(read.server == result.server)
         #expect(read.redis == result.redis)
         #expect(RunResult(json: .object([])) == nil)
+        let rows = ByteBuffer()
+        Table([result, result]).write(to: rows)
+        guard case .array(let written) = try JSONValue(parsing: rows.view) else { throw UsageError(description: "") }
+        #expect(written.count == 1)
+        #expect(written[0]["statuses"] == nil)
     }
 
     @Test func onlyACleanRunIsGood() {

@@ -89,6 +89,13 @@ extension RunResult {
         }
         RunResult.write(server, "server", to: &json)
         RunResult.write(redis, "redis", to: &json)
+        if durationUs > 0 { writeDetails(to: &json) }
+        if let failure { json.field("failure", failure) }
+        json.endObject()
+    }
+
+    /// What only a single run has, and a row of medians has not.
+    private func writeDetails(to json: inout JSONWriter) {
         json.field("durationUs", Int(durationUs))
         if let rate { json.field("rate", rate) }
         json.field("connections", connections)
@@ -105,8 +112,6 @@ extension RunResult {
         if let matches { json.field("matches", matches) }
         if let sendDelayP99Us { json.field("sendDelayP99Us", Int(sendDelayP99Us)) }
         json.field("generatorCores", generatorCores)
-        if let failure { json.field("failure", failure) }
-        json.endObject()
     }
 
     private static func write(_ use: ProcessUse?, _ name: StaticString, to json: inout JSONWriter) {
