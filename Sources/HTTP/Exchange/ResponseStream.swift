@@ -62,6 +62,12 @@ public final class ResponseStream {
         write(scratch.view)
     }
 
+    /// Offers what waits to the operating system now rather than at the end of the tick. False when the client has left.
+    func flush() -> Bool {
+        if !connection.isStalled { connection.write() }
+        return isOpen
+    }
+
     /// Ends the answer; the connection goes on to the next request.
     public func end() {
         guard isOpen else { return }
