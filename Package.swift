@@ -1,23 +1,62 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// CLibevent's configuration header defines _GNU_SOURCE; every importer must agree or clean builds differ.
+/// CLibevent's configuration header defines _GNU_SOURCE; every importer must agree, or clean builds differ.
 let gnu: [CSetting] = [.define("_GNU_SOURCE")]
+
+/// A service's target, with its Lua files embedded. Their base names are unique within a target.
+func service(_ name: String, dependencies: [Target.Dependency], lua area: String, _ scripts: [String]) -> Target {
+    .target(
+        name: name, dependencies: dependencies,
+        resources: scripts.map { .embedInCode("../../lua/\(area)/\($0).lua") })
+}
+
+/// A test target; every one may use the support that starts real servers.
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name + "Tests", dependencies: dependencies + ["TestSupport"], exclude: exclude)
+}
 
 let package = Package(
     name: "quartermaster",
+    products: [
+        .executable(name: "quartermaster", targets: ["Quartermaster"]),
+        .library(name: "QuartermasterKit", targets: ["Application", "Services", "RateLimiting"]),
+    ],
     targets: [
         .systemLibrary(name: "CLibevent", providers: [.apt(["libevent-dev"])]),
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
         .target(name: "Bytes"),
-        .target(name: "EventLoops", dependencies: ["CLibevent", "CLinux"], cSettings: gnu),
+        .target(name: "Digests", dependencies: ["Bytes", "CSodium"]),
+        .target(name: "Telemetry", dependencies: ["Bytes"]),
         .target(name: "JSON", dependencies: ["Bytes"]),
+        .target(name: "TimeZones"),
+        .target(name: "EventLoops", dependencies: ["CLibevent", "CLinux"], cSettings: gnu),
+        .target(name: "Redis", dependencies: ["Bytes", "EventLoops", "CHiredis"]),
         .target(name: "HTTP", dependencies: ["Bytes", "JSON", "EventLoops"], cSettings: gnu),
+        service(
+            "Services", dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Telemetry"],
+            lua: "services", ["presence"]),
+        service(
+            "RateLimiting",
+            dependencies: [
+                "Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry", "TimeZones",
+            ],
+            lua: "rate_limiting",
+            [
+                "token_bucket", "sliding_window", "sliding_window_counter", "fixed_window", "quota", "concurrency",
+                "check_one", "check_all", "refund", "lease_renew", "lease_release", "rules_read", "rules_change",
+            ]),
+        .target(
+            name: "Application",
+            dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry"]),
+        .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", "Bytes", "JSON"]),
+        .testTarget(name: "DigestsTests", dependencies: ["Digests", "Bytes"]),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "Bytes"]),
         .testTarget(
             name: "HTTPTests", dependencies: ["HTTP", "JSON", "Bytes", "EventLoops"], exclude: ["Corpus"],
             cSettings: gnu),
+        .executableTarget(name: "Quartermaster", dependencies: ["Application", "RateLimiting"]),
     ]
 )

@@ -14,6 +14,12 @@ public enum Sockets {
     public struct Failure: Error, CustomStringConvertible {
         public let call: String
         public let code: Int32
+
+        public init(call: String, code: Int32) {
+            self.call = call
+            self.code = code
+        }
+
         public var description: String { "\(call): \(String(cString: strerror(code)))" }
     }
 

@@ -40,8 +40,15 @@ public final class HTTPServer {
     public var openConnections: Int { connections.count }
 
     /// Starts to accept from a listening socket, which the server owns from now on.
-    public func listen(_ descriptor: Int32) {
-        let listener = Listener(loop: loop, descriptor: descriptor) { [unowned self] in adopt($0) }
+    ///
+    /// - Parameter others: further servers' `adopt`, to which connections are dealt in turn; for a unix socket, which one
+    ///   loop accepts for all.
+    public func listen(_ descriptor: Int32, dealingTo others: [@Sendable (Int32) -> Void] = []) {
+        var next = 0
+        let listener = Listener(loop: loop, descriptor: descriptor) { [unowned self] connection in
+            next = (next + 1) % (others.count + 1)
+            if next == others.count { adopt(connection) } else { others[next](connection) }
+        }
         listeners.append(listener)
         listener.start()
     }

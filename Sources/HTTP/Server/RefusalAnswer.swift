@@ -6,12 +6,12 @@ enum RefusalAnswer {
     static func append(_ refusal: Refusal, to output: ByteBuffer, _ server: HTTPServer) {
         let body = ByteBuffer(capacity: 256)
         var json = JSONWriter(body)
-        Problem.begin(&json, status: refusal.status, detail: ByteView(refusal.detail))
+        ProblemBody.begin(&json, status: refusal.status, detail: ByteView(refusal.detail))
         json.endObject()
         Status.appendLine(refusal.status, to: output)
         output.append(server.date.view(nowUs: server.loop.nowUs))
         output.append("Content-Type: ")
-        output.append(Problem.contentType)
+        output.append(ProblemBody.contentType)
         output.append("\r\nContent-Length: ")
         output.append(decimal: body.count)
         if refusal.status == 503 { output.append("\r\nRetry-After: 1") }

@@ -2,11 +2,11 @@ import Bytes
 import JSON
 
 /// Problem documents (RFC 9457) with one member more, `error`, which repeats `detail` for users of the source's API.
-public enum Problem {
-    public static let contentType: StaticString = "application/problem+json"
+enum ProblemBody {
+    static let contentType: StaticString = "application/problem+json"
 
     /// Writes the members that every problem has. The object stays open: the caller may add its own, then closes it.
-    public static func begin(_ json: inout JSONWriter, status: Int, detail: ByteView) {
+    static func begin(_ json: inout JSONWriter, status: Int, detail: ByteView) {
         json.beginObject()
         json.field("type", "about:blank")
         json.field("title", Status.reason(status))
@@ -28,9 +28,9 @@ extension Exchange {
     ) {
         beginReply(status)
         fields(self)
-        finishReply(contentType: Problem.contentType) { buffer in
+        finishReply(contentType: ProblemBody.contentType) { buffer in
             var json = JSONWriter(buffer)
-            detail.withByteView { Problem.begin(&json, status: status, detail: $0) }
+            detail.withByteView { ProblemBody.begin(&json, status: status, detail: $0) }
             members(&json)
             json.endObject()
         }

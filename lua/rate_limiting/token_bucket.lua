@@ -1,0 +1,2 @@
+-- temp
+local function decide(key, now, p, cost, peek) end
