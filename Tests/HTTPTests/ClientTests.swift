@@ -74,10 +74,10 @@ import Testing
                 .async { exchange in
                     let stream = EventStream(exchange)
                     for i in 0..<2000 {
-                        "\(i)".withByteView { stream.event(id: $0, name: i % 2 == 0 ? "even" : nil, data: $0) }
+                        stream.event(id: "\(i)", name: i % 2 == 0 ? "even" : nil, data: "\(i)")
                         if i % 100 == 0 { await exchange.loop.sleep(us: 1000) }
                     }
-                    stream.event(data: ByteView("two\nlines"))
+                    stream.event(data: "two\nlines")
                     stream.close()
                 })
         }

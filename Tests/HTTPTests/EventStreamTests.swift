@@ -21,7 +21,7 @@ import Testing
                         guard let self else { return }
                         let stream = EventStream(exchange, quietUs: quietUs)
                         stream.onClose = { [weak self] in self?.closed += 1 }
-                        stream.event(id: ByteView("0"), name: "snapshot", data: ByteView("{}"))
+                        stream.event(id: "0", name: "snapshot", data: "{}")
                         subscribers.append(stream)
                     })
             }
@@ -29,9 +29,7 @@ import Testing
 
         func say(_ text: String, id: String) {
             server.onLoop { [self] _ in
-                for subscriber in subscribers {
-                    id.withByteView { id in text.withByteView { subscriber.event(id: id, name: "change", data: $0) } }
-                }
+                for subscriber in subscribers { subscriber.event(id: id, name: "change", data: text) }
             }
         }
     }
@@ -50,6 +48,8 @@ import Testing
         #expect(try chunk() == "id: 0\nevent: snapshot\ndata: {}\n\n")
         feed.say("two\nlines", id: "7")
         #expect(try chunk() == "id: 7\nevent: change\ndata: two\ndata: lines\n\n")
+        feed.say("a\r\nb\rc\n", id: "8\ndata: forged")
+        #expect(try chunk() == "id: 8\nevent: change\ndata: a\ndata: b\ndata: c\ndata: \n\n")
     }
 
     @Test func aQuietStreamShowsThatItIsThere() throws {

@@ -19,50 +19,57 @@ public final class EventStream {
     /// - Parameters:
     ///   - quietUs: after how long a comment is sent, at the latest twice that.
     ///   - maxBufferedBytes: how much may wait for a subscriber that does not read.
-    public init(_ exchange: Exchange, quietUs: Int64 = 15_000_000, maxBufferedBytes: Int = 262_144) {
-        self.maxBufferedBytes = maxBufferedBytes
+    public convenience init(_ exchange: Exchange, quietUs: Int64 = 15_000_000, maxBufferedBytes: Int = 262_144) {
         exchange.beginReply(200)
         exchange.addHeader("Cache-Control", "no-store")
         // nginx would otherwise collect events until a buffer is full.
         exchange.addHeader("X-Accel-Buffering", "no")
-        stream = exchange.beginStream(contentType: "text/event-stream")
+        self.init(
+            exchange.beginStream(contentType: "text/event-stream"), quietUs: quietUs, maxBufferedBytes: maxBufferedBytes
+        )
+    }
+
+    /// Sends events through a stream that has begun.
+    public init(_ stream: ResponseStream, quietUs: Int64 = 15_000_000, maxBufferedBytes: Int = 262_144) {
+        self.stream = stream
+        self.maxBufferedBytes = maxBufferedBytes
         guard stream.isOpen else { return }
         stream.onClose = { [self] in closed() }
         stream.onDrain = { [self] in close() }
-        let timer = LoopTimer(loop: exchange.loop) { [unowned self] in tick() }
+        let timer = LoopTimer(loop: stream.loop) { [unowned self] in tick() }
         timer.start(everyUs: quietUs)
         self.timer = timer
     }
 
     public var isOpen: Bool { stream.isOpen }
 
-    /// Sends one event.
+    /// Sends one event. Line breaks in `id` and `name` end them.
     /// - Parameters:
-    ///   - id: what a subscriber names as the last it has seen when it reconnects; without line breaks.
+    ///   - id: what a subscriber names as the last it has seen when it reconnects.
     ///   - name: nil for the default, `message`.
     ///   - data: may have several lines.
-    public func event(id: ByteView? = nil, name: StaticString? = nil, data: ByteView) {
+    public func event(id: String? = nil, name: String? = nil, data: String) {
         send { buffer in
-            if let id {
-                buffer.append("id: ")
-                buffer.append(id)
-                buffer.append(0x0A)
-            }
-            if let name {
-                buffer.append("event: ")
-                buffer.append(name)
-                buffer.append(0x0A)
-            }
-            var rest = data
+            if let id { EventStream.append("id: ", id, isOneLine: true, to: buffer) }
+            if let name { EventStream.append("event: ", name, isOneLine: true, to: buffer) }
+            EventStream.append("data: ", data, isOneLine: false, to: buffer)
+            buffer.append(0x0A)
+        }
+    }
+
+    /// Appends each line of `text` behind `field`. A line ends in LF, CR, or both.
+    private static func append(_ field: StaticString, _ text: String, isOneLine: Bool, to buffer: ByteBuffer) {
+        text.withByteView { bytes in
+            var rest = bytes
             while true {
-                let end = rest.firstIndex(of: 0x0A) ?? rest.count
-                buffer.append("data: ")
+                let lineFeed = rest.firstIndex(of: 0x0A) ?? rest.count
+                let end = rest.slice(0, lineFeed).firstIndex(of: 0x0D) ?? lineFeed
+                buffer.append(field)
                 buffer.append(rest.slice(0, end))
                 buffer.append(0x0A)
-                if end == rest.count { break }
-                rest = rest.dropFirst(end + 1)
+                if end == rest.count || isOneLine { return }
+                rest = rest.dropFirst(end + (end + 1 == lineFeed ? 2 : 1))
             }
-            buffer.append(0x0A)
         }
     }
 

@@ -1,4 +1,5 @@
 import Bytes
+import EventLoops
 
 /// The body of an answer, sent as it comes to be.
 ///
@@ -26,6 +27,8 @@ public final class ResponseStream {
         self.exchange = exchange
         connection = exchange.connection
     }
+
+    public var loop: EventLoop { connection.server.loop }
 
     /// Bytes that are written and have not been taken by the operating system.
     public var bufferedBytes: Int { isOpen ? connection.committed : 0 }
