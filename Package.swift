@@ -51,6 +51,13 @@ let package = Package(
         .target(
             name: "Application",
             dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry"]),
+        .target(
+            name: "TestSupport",
+            dependencies: [
+                "Application", "Bytes", "EventLoops", "JSON", "RateLimiting", "Services", "Telemetry",
+            ],
+            path: "Tests/TestSupport"),
+        tests("Redis", ["Redis", "Bytes", "EventLoops"]),
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", "Bytes", "JSON"]),
         .testTarget(name: "DigestsTests", dependencies: ["Digests", "Bytes"]),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "Bytes"]),
