@@ -11,6 +11,11 @@ func service(_ name: String, dependencies: [Target.Dependency], lua area: String
         resources: scripts.map { .embedInCode("../../lua/\(area)/\($0).lua") })
 }
 
+/// Tests that start real servers.
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name + "Tests", dependencies: dependencies + ["TestSupport"])
+}
+
 let package = Package(
     name: "quartermaster",
     products: [
@@ -51,6 +56,10 @@ let package = Package(
         .executableTarget(
             name: "LoadTest", dependencies: ["Bytes", "EventLoops", "JSON", "Telemetry"], cSettings: gnu),
 
+        .target(
+            name: "TestSupport",
+            dependencies: ["Application", "Bytes", "EventLoops", "JSON", "RateLimiting", "Services", "Telemetry"],
+            path: "Tests/TestSupport"),
         .testTarget(name: "TelemetryTests", dependencies: ["Bytes", "JSON", "Telemetry"]),
         .testTarget(name: "DigestsTests", dependencies: ["Bytes", "Digests"]),
         .testTarget(name: "JSONTests", dependencies: ["Bytes", "JSON"]),
@@ -60,5 +69,6 @@ let package = Package(
         .testTarget(
             name: "LoadTestTests", dependencies: ["Bytes", "EventLoops", "JSON", "LoadTest", "Telemetry"],
             cSettings: gnu),
+        tests("Redis", ["Bytes", "EventLoops", "Redis"]),
     ]
 )

@@ -48,7 +48,7 @@ final class EventsEndpoint {
             lastID = try await reaches(back: header) ? header : nil
         }
         let snapshot = lastID == nil ? try await store.read() : nil
-        let stream = EventStream(exchange.beginStream(contentType: "text/event-stream"))
+        let stream = EventStream(exchange)
         let subscriber = Subscriber(stream, lastID: lastID ?? snapshot?.lastChange ?? "0-0")
         if let snapshot {
             let data = JSONValue.object([
