@@ -122,7 +122,7 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
         call.encode(to: writer)
         if pending.isEmpty { lastByteUs = loop.nowUs }
         pending.append(PendingCalls.Entry(call: call, deadlineUs: deadlineUs, sentText: asText))
-        let command = writer.buffer.view
+        let command = writer.finish()
         let result = redisAsyncFormattedCommand(
             context, linkReplied, Unmanaged.passUnretained(self).toOpaque(),
             UnsafeRawPointer(command.base).assumingMemoryBound(to: CChar.self), command.count)
@@ -141,7 +141,7 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
         writer.command(1 + channels.count)
         writer.argument("SUBSCRIBE" as StaticString)
         for channel in channels { writer.argument(channel) }
-        let command = writer.buffer.view
+        let command = writer.finish()
         let result = redisAsyncFormattedCommand(
             context, linkReplied, Unmanaged.passUnretained(self).toOpaque(),
             UnsafeRawPointer(command.base).assumingMemoryBound(to: CChar.self), command.count)
