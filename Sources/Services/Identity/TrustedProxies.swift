@@ -41,7 +41,13 @@ public struct TrustedProxies: Sendable {
     private func forwarded(
         _ exchange: Exchange, header: StaticString, _ addressPart: (ByteView) -> ByteView?
     ) -> IPAddress? {
+        guard let first = exchange.header(header) else { return nil }
         var entries: [ByteView] = []
+        var fieldCount = 0
+        exchange.headers(header) { _ in fieldCount += 1 }
+        if fieldCount == 1, first.firstIndex(of: UInt8(ascii: ",")) == nil {
+            return addressPart(first).flatMap { IPAddress(withoutPort($0)) }
+        }
         exchange.headers(header) { value in
             var start = 0
             while start <= value.count {
