@@ -1,28 +1,74 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// CLibevent's configuration header defines _GNU_SOURCE; every importer must agree or clean builds differ.
+/// CLibevent's configuration header defines _GNU_SOURCE; every importer must agree, or clean builds differ.
 let gnu: [CSetting] = [.define("_GNU_SOURCE")]
+
+/// A service's target, with its Lua files embedded. Their base names are unique within a target.
+func service(_ name: String, dependencies: [Target.Dependency], lua area: String, _ scripts: [String]) -> Target {
+    .target(
+        name: name, dependencies: dependencies,
+        resources: scripts.map { .embedInCode("../../lua/\(area)/\($0).lua") })
+}
+
+/// Tests that start real servers.
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name + "Tests", dependencies: dependencies + ["TestSupport"])
+}
 
 let package = Package(
     name: "quartermaster",
+    products: [
+        .executable(name: "quartermaster", targets: ["Quartermaster"]),
+        .library(name: "QuartermasterKit", targets: ["Application", "Services", "RateLimiting"]),
+    ],
     targets: [
-        .systemLibrary(name: "CLibevent", providers: [.apt(["libevent-dev"])]),
         .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CLibevent", providers: [.apt(["libevent-dev"])]),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
         .target(name: "Bytes"),
-        .target(name: "EventLoops", dependencies: ["CLibevent", "CLinux"], cSettings: gnu),
         .target(name: "Telemetry", dependencies: ["Bytes"]),
-        .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", "Bytes", "JSON"]),
         .target(name: "Digests", dependencies: ["Bytes", "CSodium"]),
-        .testTarget(name: "DigestsTests", dependencies: ["Digests", "Bytes"]),
+        .target(name: "JSON", dependencies: ["Bytes"]),
+        .target(name: "TimeZones"),
+        .target(name: "EventLoops", dependencies: ["CLibevent", "CLinux"], cSettings: gnu),
+        .target(name: "Redis", dependencies: ["Bytes", "CHiredis", "EventLoops"]),
+        .target(name: "HTTP", dependencies: ["Bytes", "EventLoops", "JSON"], cSettings: gnu),
+        service(
+            "Services", dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Telemetry"],
+            lua: "services", ["presence"]),
+        service(
+            "RateLimiting",
+            dependencies: [
+                "Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry", "TimeZones",
+            ],
+            lua: "rate_limiting",
+            [
+                "clock", "token_bucket", "sliding_window", "sliding_window_counter", "fixed_window", "quota",
+                "concurrency", "check_one", "check_all", "refund", "lease_renew", "lease_release", "rules_read",
+                "rules_change",
+            ]),
+        .target(
+            name: "Application",
+            dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry"]),
+        .executableTarget(name: "Quartermaster", dependencies: ["Application", "RateLimiting"]),
         .executableTarget(
             name: "LoadTest", dependencies: ["Bytes", "EventLoops", "JSON", "Telemetry"], cSettings: gnu),
+
+        .target(
+            name: "TestSupport",
+            dependencies: ["Application", "Bytes", "EventLoops", "JSON", "RateLimiting", "Services", "Telemetry"],
+            path: "Tests/TestSupport"),
+        .testTarget(name: "TelemetryTests", dependencies: ["Bytes", "JSON", "Telemetry"]),
+        .testTarget(name: "DigestsTests", dependencies: ["Bytes", "Digests"]),
+        .testTarget(name: "JSONTests", dependencies: ["Bytes", "JSON"]),
         .testTarget(
-            name: "LoadTestTests", dependencies: ["LoadTest", "Bytes", "EventLoops", "JSON", "Telemetry"],
+            name: "HTTPTests", dependencies: ["Bytes", "EventLoops", "HTTP", "JSON"], exclude: ["Corpus"],
             cSettings: gnu),
-        .target(name: "JSON", dependencies: ["Bytes"]),
-        .testTarget(name: "JSONTests", dependencies: ["JSON", "Bytes"]),
+        .testTarget(
+            name: "LoadTestTests", dependencies: ["Bytes", "EventLoops", "JSON", "LoadTest", "Telemetry"],
+            cSettings: gnu),
+        tests("Redis", ["Bytes", "EventLoops", "Redis"]),
     ]
 )

@@ -55,6 +55,25 @@ public final class ByteBuffer {
         end = start + n
     }
 
+    /// Takes out the bytes at `range`, counted from the front; what follows moves up.
+    public func remove(_ range: Range<Int>) {
+        assert(range.lowerBound >= 0 && range.upperBound <= count)
+        guard let base, !range.isEmpty else { return }
+        let held = base + start
+        memmove(held + range.lowerBound, held + range.upperBound, count - range.upperBound)
+        end -= range.count
+    }
+
+    /// Copies `count` bytes at `source` to `target`, both counted from the front; they may overlap.
+    public func copy(from source: Int, to target: Int, count: Int) {
+        assert(source >= 0 && target >= 0 && max(source, target) + count <= self.count)
+        guard let base, source != target else { return }
+        memmove(base + start + target, base + start + source, count)
+    }
+
+    /// How much memory is held.
+    @inlinable public var allocatedBytes: Int { capacity }
+
     /// Forgets the contents and gives the memory back.
     public func release() {
         base?.deallocate()

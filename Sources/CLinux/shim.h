@@ -3,7 +3,6 @@
 
 // Linux calls that the Glibc module leaves out or hides behind _GNU_SOURCE.
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 

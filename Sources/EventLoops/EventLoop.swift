@@ -14,8 +14,9 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     // `preconditionOnLoop` asserts at the doors, and the mailbox is behind its lock.
     public let index: Int
 
-    /// Microseconds on the monotonic clock, read once a tick.
+    /// Microseconds on the monotonic clock, read once a tick, after the poll.
     public private(set) var nowUs: Int64 = MonotonicClock.nowUs()
+    private var hasReadClock = false
 
     let base: OpaquePointer
     private var thread = pthread_t()
@@ -37,6 +38,14 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     }
 
     deinit { event_base_free(base) }
+
+    /// Called before the callbacks of a tick: the first one reads the clock, since the poll may have slept for long.
+    @inline(__always)
+    func readClock() {
+        guard !hasReadClock else { return }
+        hasReadClock = true
+        nowUs = MonotonicClock.nowUs()
+    }
 
     // MARK: Running
 
@@ -148,11 +157,12 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     }
 
     private func finishTick() {
-        nowUs = MonotonicClock.nowUs()
+        readClock()
         repeat {
             drainJobs()
             // An earlier phase may have gained items from a later one, so begin again after each phase that had any.
         } while runFirstPhase() || !jobs.isEmpty
         if !retired.isEmpty { retired.removeAll(keepingCapacity: true) }
+        hasReadClock = false
     }
 }

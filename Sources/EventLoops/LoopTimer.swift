@@ -41,6 +41,7 @@ public final class LoopTimer {
     }
 
     fileprivate func fire() {
+        loop.readClock()
         if intervalUs > 0 { add(intervalUs) }
         // The body may drop the last reference to this timer.
         withExtendedLifetime(self) { body() }

@@ -14,6 +14,12 @@ public enum Sockets {
     public struct Failure: Error, CustomStringConvertible {
         public let call: String
         public let code: Int32
+
+        public init(call: String, code: Int32) {
+            self.call = call
+            self.code = code
+        }
+
         public var description: String { "\(call): \(String(cString: strerror(code)))" }
     }
 
@@ -44,14 +50,18 @@ public enum Sockets {
 
     /// The next waiting connection, or nil when there is none for now.
     public static func accept(_ listener: Int32) throws(Failure) -> Int32? {
-        let descriptor = qm_accept(listener)
-        if descriptor >= 0 {
-            setNoDelay(descriptor)
-            return descriptor
-        }
-        switch errno {
-        case EAGAIN, ECONNABORTED, EINTR: return nil
-        default: throw Failure(call: "accept", code: errno)
+        while true {
+            let descriptor = qm_accept(listener)
+            if descriptor >= 0 {
+                setNoDelay(descriptor)
+                return descriptor
+            }
+            switch errno {
+            case EAGAIN: return nil
+            // One that left before it was taken says nothing of those behind it.
+            case ECONNABORTED, EINTR: continue
+            default: throw Failure(call: "accept", code: errno)
+            }
         }
     }
 
@@ -68,9 +78,16 @@ public enum Sockets {
         endpoint(descriptor, qm_sockname)?.port
     }
 
-    /// The other side's numeric address; nil for a unix socket.
-    public static func peerAddress(_ descriptor: Int32) -> String? {
-        endpoint(descriptor, qm_peername)?.host
+    /// The other side's numeric address; nil for a unix socket. It fails when the other side has left already, which
+    /// must not pass for a unix socket: those are trusted.
+    public static func peerAddress(_ descriptor: Int32) throws(Failure) -> String? {
+        if let host = endpoint(descriptor, qm_peername)?.host { return host }
+        var family: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        guard getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &family, &length) == 0, family == AF_UNIX else {
+            throw Failure(call: "getpeername", code: ENOTCONN)
+        }
+        return nil
     }
 
     // MARK: Inside

@@ -73,7 +73,9 @@ public final class Watcher {
     }
 
     fileprivate func isReady(_ readiness: Readiness) {
-        if isStarted { body(readiness) }
+        guard isStarted else { return }
+        loop.readClock()
+        body(readiness)
     }
 
     private func freeEvents() {

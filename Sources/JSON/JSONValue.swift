@@ -19,6 +19,8 @@ public enum JSONValue: Sendable, Equatable {
             self.key = key
             self.value = value
         }
+
+        public init(_ key: String, _ value: JSONValue) { self.init(key: key, value: value) }
     }
 
     /// Reads a whole text. A key that occurs twice in one object is refused as malformed.

@@ -1,0 +1,68 @@
+import Bytes
+import EventLoops
+import Glibc
+import Services
+import Telemetry
+
+/// Runs one command line and returns how the process is to end.
+///
+/// - Parameters:
+///   - services: the services that this executable has.
+///   - arguments: the whole command line, the program's name first.
+public func run(services: [ServiceDefinition], arguments: [String]) -> ExitCode {
+    // Before any thread is started, so that none is left that a signal would end.
+    Signals.block([SIGTERM, SIGINT])
+    var rest = Array(arguments.dropFirst())
+    let command = rest.isEmpty ? "help" : rest.removeFirst()
+    do {
+        switch command {
+        case "help", "--help", "-h": return print(Help.text)
+        case "version", "--version": return print(Help.version)
+        case "rules": return try RulesCommand.run(rest)
+        case "serve", "work", "dev", "check-config":
+            let result = try reader().read(rest)
+            if result.wantsHelp { return print(Help.text) }
+            if let word = result.arguments.first {
+                throw ConfigurationReader.UsageError(description: "\(command) takes no argument: \(word)")
+            }
+            return try ServeCommand(command: command, result: result, services: services).run()
+        default: throw ConfigurationReader.UsageError(description: "there is no command \(command)")
+        }
+    } catch let error as ConfigurationReader.UsageError {
+        Output.note("quartermaster: \(error); see quartermaster help")
+        return .usage
+    } catch let error as ConfigurationError {
+        Output.note("quartermaster: \(error)")
+        return .configuration
+    } catch let error as Server.StartError {
+        Output.note("quartermaster: \(error)")
+        return error.exitCode
+    } catch let error as CommandFailure {
+        Output.note("quartermaster: \(error)")
+        return .failure
+    } catch {
+        Output.note("quartermaster: \(error)")
+        return .software
+    }
+}
+
+/// A command that was understood and did not succeed.
+struct CommandFailure: Error, CustomStringConvertible {
+    let description: String
+}
+
+func reader() -> ConfigurationReader {
+    var environment: [String: String] = [:]
+    var entry = environ
+    while let pointer = entry.pointee {
+        let parts = String(cString: pointer).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        if parts.count == 2, parts[0].hasPrefix("QM_") { environment[String(parts[0])] = String(parts[1]) }
+        entry += 1
+    }
+    return ConfigurationReader(environment: environment) { path throws(ConfigurationError) in try Files.read(path) }
+}
+
+private func print(_ text: String) -> ExitCode {
+    Output.line(text)
+    return .success
+}

@@ -1,0 +1,99 @@
+import EventLoops
+import Glibc
+import JSON
+import Services
+import Telemetry
+
+/// `serve`, `work`, `dev` and `check-config`: everything that runs by the configuration.
+struct ServeCommand {
+    let command: String
+    let result: ConfigurationReader.Result
+    let services: [ServiceDefinition]
+
+    func run() throws -> ExitCode {
+        var configuration = result.configuration
+        if command == "dev" { configuration.isEmbedded = configuration.redisURL == nil }
+        let tokens = try tokens(configuration)
+        let chosen = try chosenServices(configuration)
+        if result.printsConfiguration {
+            printConfiguration(configuration)
+            return .success
+        }
+        if command == "check-config" {
+            Output.line("the configuration is good")
+            return .success
+        }
+        let log = Logger(
+            level: configuration.logLevel,
+            format: configuration.logFormat ?? (isatty(2) == 1 ? .text : .json))
+        if command == "work" {
+            // No service of this version has jobs, so there is nothing that a worker could lease.
+            throw CommandFailure(description: "none of the services here has jobs to work on")
+        }
+        return try serve(configuration, chosen, tokens, log)
+    }
+
+    private func serve(
+        _ given: Configuration, _ services: [ServiceDefinition], _ tokens: Tokens, _ log: Logger
+    ) throws -> ExitCode {
+        var configuration = given
+        ProcessLimits.raiseDescriptors()
+        var embedded: EmbeddedRedis?
+        if configuration.isEmbedded {
+            let directory = configuration.dataDirectory ?? EmbeddedRedis.defaultDirectory
+            do { embedded = try EmbeddedRedis(directory: directory, log: log) } catch {
+                throw Server.StartError(description: error.description, exitCode: .unavailable)
+            }
+            configuration.redisURL = embedded?.url
+        }
+        defer { embedded?.stop() }
+        let server = try Server(configuration: configuration, services: services, tokens: tokens, log: log)
+        let url = try server.start()
+        Output.line(JSONValue.object([.init("listening", .string(url))]).text())
+        if command == "dev" { Output.note(ServeCommand.hints(url, embedded: embedded?.url)) }
+        let signal = Signals.wait(for: [SIGTERM, SIGINT])
+        log.info("stopping", ["signal": .string(signal == SIGTERM ? "SIGTERM" : "SIGINT")])
+        server.stop()
+        return .success
+    }
+
+    private func tokens(_ configuration: Configuration) throws -> Tokens {
+        guard let path = configuration.tokensFile else { return .none }
+        do { return try Tokens(file: String(decoding: try Files.read(path), as: UTF8.self)) } catch let error
+            as Tokens.FileError
+        {
+            throw ConfigurationError("\(path): \(error)")
+        }
+    }
+
+    private func chosenServices(_ configuration: Configuration) throws(ConfigurationError) -> [ServiceDefinition] {
+        guard let names = configuration.services else { return services }
+        var chosen: [ServiceDefinition] = []
+        for name in names {
+            guard let service = services.first(where: { $0.name == name }) else {
+                let known = services.map(\.name).joined(separator: ", ")
+                throw ConfigurationError("--services must name some of \(known), not \(name)")
+            }
+            chosen.append(service)
+        }
+        return chosen
+    }
+
+    private func printConfiguration(_ configuration: Configuration) {
+        let members = Setting.all.map { JSONValue.Member($0.name, .string($0.show(configuration))) }
+        Output.line(JSONValue.object(members).text(pretty: true))
+    }
+
+    private static func hints(_ url: String, embedded: String?) -> String {
+        let socket = embedded?.dropFirst("unix://".count)
+        return """
+
+            Quartermaster is listening on \(url). Try, in another terminal:
+
+              curl -s \(url)/api/rate-limits -d '{"name":"api","strategy":"token_bucket","limit":5,"window":"1s","burst":10}'
+              curl -si \(url)/api/rate-limits/check -d '{"identifier":"ann"}'
+            \(socket.map { "  redis-cli -s \($0) hgetall 'qm:ratelimit:{rules}:rules'\n" } ?? "")
+            Ctrl-C ends it.
+            """
+    }
+}

@@ -1,0 +1,57 @@
+import EventLoops
+import HTTP
+import Redis
+import Services
+import Telemetry
+
+/// Everything one loop has: its Redis connections, its instances of the services, its listener and connections.
+final class LoopServer {
+    let context: ServiceContext
+    let http: HTTPServer
+    private let router = Router()
+    private let services: [any Service]
+    let system: SystemEndpoints
+
+    init(
+        loop: EventLoop, process: ProcessContext, definitions: [ServiceDefinition], scripts: [Script],
+        limits: HTTPLimits, system: SystemState
+    ) throws {
+        let redis = RedisClient(loop: loop, configuration: process.redis, scripts: scripts)
+        context = ServiceContext(loop: loop, redis: redis, metrics: MetricRegistry(), process: process)
+        let context = context
+        services = try definitions.map { try $0.instance(context) }
+        http = HTTPServer(loop: loop, limits: limits, responder: router)
+        self.system = SystemEndpoints(context: context, http: http, state: system)
+        let routes = Routes(router: router, context: context)
+        self.system.add(to: routes)
+        for service in services { service.addRoutes(to: routes) }
+        if context.isFirstLoop { redis.onStateChange = { [unowned redis] in LoopServer.tell($0, redis, process) } }
+        redis.start()
+    }
+
+    /// Logs what an operator would ask about when Redis comes or goes. One loop speaks for the process.
+    private static func tell(_ isReady: Bool, _ redis: RedisClient, _ process: ProcessContext) {
+        guard isReady else { return process.log.warning("redis lost", ["redis": .string("\(process.redis)")]) }
+        process.log.info(
+            "redis connected",
+            [
+                "redis": .string("\(process.redis)"), "version": .string(redis.serverInfo["redis_version"] ?? ""),
+            ])
+        if let policy = redis.serverInfo["maxmemory_policy"], policy != "noeviction" {
+            process.log.warning(
+                "redis may evict what must not be lost; set maxmemory-policy noeviction", ["policy": .string(policy)])
+        }
+    }
+
+    /// Prepares the services; Redis is reachable by now.
+    func start() async throws {
+        for service in services { try await service.start() }
+    }
+
+    /// Finishes what is in flight, then lets go of everything.
+    func stop(graceUs: Int64) async {
+        await http.drain(graceUs: graceUs)
+        for service in services { await service.stop() }
+        await context.redis.close()
+    }
+}

@@ -1,0 +1,138 @@
+import Bytes
+import Digests
+import EventLoops
+import HTTP
+import Redis
+import Services
+import Telemetry
+
+/// One replica: loops, services, listeners. Started and stopped by commands and by tests alike.
+public final class Server: Sendable {
+    /// Why a server could not start.
+    public struct StartError: Error, CustomStringConvertible {
+        public let description: String
+        public let exitCode: ExitCode
+    }
+
+    private let configuration: Configuration
+    private let definitions: [ServiceDefinition]
+    private let group: EventLoopGroup
+    private let state = SystemState()
+    private let process: ProcessContext
+
+    /// - Parameters:
+    ///   - services: the services to run, those that the configuration names.
+    ///   - tokens: the API's tokens; none means loopback only.
+    public init(
+        configuration: Configuration, services: [ServiceDefinition], tokens: Tokens, log: Logger
+    ) throws(StartError) {
+        let redis: RedisConfiguration
+        do { redis = try RedisConfiguration(url: configuration.redisURL ?? Configuration.defaultRedisURL) } catch {
+            throw StartError(description: "--redis \(error)", exitCode: .configuration)
+        }
+        if tokens.isEmpty, !configuration.isLoopbackOnly {
+            throw StartError(
+                description: "without --tokens the server listens on loopback only, not on \(configuration.host)",
+                exitCode: .configuration)
+        }
+        self.configuration = configuration
+        definitions = services
+        let loops = configuration.loops > 0 ? configuration.loops : ProcessLimits.cores
+        group = EventLoopGroup(count: loops)
+        var settings = ["check-budget": String(configuration.checkBudgetMs)]
+        settings["rules"] = configuration.rulesFile
+        process = ProcessContext(
+            replicaID: RandomID.hex(bytes: 8), prefix: configuration.prefix, redis: redis, log: log, tokens: tokens,
+            proxies: TrustedProxies(
+                blocks: configuration.trustedProxies, isLoopbackOnly: configuration.isLoopbackOnly),
+            settings: settings, configuredReplicas: configuration.replicas)
+    }
+
+    /// Starts everything and returns the URL it listens on. Blocks the calling thread, which is no loop's.
+    /// - Parameter redisTimeoutUs: how long to wait for Redis.
+    public func start(redisTimeoutUs: Int64 = 10_000_000) throws(StartError) -> String {
+        group.start()
+        try makeLoops()
+        try awaitRedis(redisTimeoutUs)
+        try startServices()
+        let listeners = try Listeners(configuration, defaultPort: defaultPort, count: group.loops.count)
+        listeners.attach(to: state.loops)
+        state.startServing()
+        process.log.info(
+            "listening",
+            ["url": .string(listeners.url), "loops": .int(group.loops.count), "replica": .string(process.replicaID)])
+        return listeners.url
+    }
+
+    /// Stops taking requests, finishes those in flight within the grace, and ends the loops. Blocks the calling thread.
+    public func stop() {
+        state.startDraining()
+        for loop in state.loops { loop.loop.send { loop.value.http.isDraining = true } }
+        if configuration.drainDelayMs > 0 {
+            let loop = group.loops[0]
+            let delayUs = Int64(configuration.drainDelayMs) * 1000
+            loop.runBlocking { await loop.sleep(us: delayUs) }
+        }
+        let graceUs = Int64(configuration.drainGraceMs) * 1000
+        let loops = state.loops
+        if let first = loops.first {
+            // Every loop drains at once; the first one waits for the others.
+            first.loop.runBlocking {
+                await withTaskGroup(of: Void.self) { stops in
+                    for loop in loops {
+                        stops.addTask { await loop.loop.run { await loop.value.stop(graceUs: graceUs) } }
+                    }
+                }
+            }
+        }
+        group.stop()
+        process.log.info("stopped")
+    }
+
+    // MARK: Starting
+
+    private func makeLoops() throws(StartError) {
+        let scripts = [Presence.script] + definitions.flatMap(\.scripts)
+        var limits = HTTPLimits()
+        limits.connections = configuration.maxConnections
+        for loop in group.loops {
+            let (process, definitions, state) = (process, definitions, state)
+            let failure = loop.runBlocking { [limits] () -> String? in
+                do {
+                    let server = try LoopServer(
+                        loop: loop, process: process, definitions: definitions, scripts: scripts, limits: limits,
+                        system: state)
+                    state.add(LoopBound(server, loop: loop))
+                    return nil
+                } catch { return "\(error)" }
+            }
+            if let failure { throw StartError(description: failure, exitCode: .configuration) }
+        }
+    }
+
+    private func awaitRedis(_ timeoutUs: Int64) throws(StartError) {
+        for loop in state.loops {
+            let isReady = loop.loop.runBlocking { await loop.value.context.redis.whenReady(timeoutUs: timeoutUs) }
+            if !isReady {
+                throw StartError(description: "no Redis at \(process.redis)", exitCode: .unavailable)
+            }
+        }
+    }
+
+    private func startServices() throws(StartError) {
+        for loop in state.loops {
+            let failure = loop.loop.runBlocking { () -> String? in
+                do {
+                    try await loop.value.start()
+                    return nil
+                } catch let problem as Problem { return problem.detail } catch { return "\(error)" }
+            }
+            if let failure { throw StartError(description: failure, exitCode: .configuration) }
+        }
+    }
+
+    /// 8080 for all services together; a lone service has a port of its own.
+    private var defaultPort: Int {
+        definitions.count == 1 && configuration.services != nil ? definitions[0].port : 8080
+    }
+}

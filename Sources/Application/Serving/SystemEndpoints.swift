@@ -1,0 +1,78 @@
+import EventLoops
+import HTTP
+import JSON
+import Services
+import Synchronization
+import Telemetry
+
+/// What is the same for all loops and changes while the process runs.
+final class SystemState: Sendable {
+    private struct State {
+        var isServing = false
+        var isDraining = false
+        var loops: [LoopBound<LoopServer>] = []
+    }
+
+    private let state = Mutex(State())
+
+    /// Whether the process takes requests: started, and not about to end.
+    var isReady: Bool { state.withLock { $0.isServing && !$0.isDraining } }
+
+    var loops: [LoopBound<LoopServer>] { state.withLock { $0.loops } }
+
+    func add(_ loop: LoopBound<LoopServer>) { state.withLock { $0.loops.append(loop) } }
+    func startServing() { state.withLock { $0.isServing = true } }
+    func startDraining() { state.withLock { $0.isDraining = true } }
+}
+
+/// `/healthz`, `/readyz`, `/metrics`: what load balancers and monitoring ask.
+final class SystemEndpoints {
+    private let context: ServiceContext
+    private let state: SystemState
+    private unowned let http: HTTPServer
+    private let requests: Gauge
+    private let connections: Gauge
+    private let redisCommands: Gauge
+    private let redisReconnects: Gauge
+
+    init(context: ServiceContext, http: HTTPServer, state: SystemState) {
+        self.context = context
+        self.http = http
+        self.state = state
+        let metrics = context.metrics
+        requests = metrics.gauge("quartermaster_http_requests_total", "Requests received")
+        connections = metrics.gauge("quartermaster_http_connections", "Connections open now")
+        redisCommands = metrics.gauge("quartermaster_redis_commands_total", "Commands sent to Redis")
+        redisReconnects = metrics.gauge("quartermaster_redis_reconnects_total", "Connections to Redis made anew")
+    }
+
+    func add(to routes: Routes) {
+        routes.immediate(.get, "/healthz", role: nil) { exchange, _ in
+            exchange.beginReply(200)
+            exchange.finishReply(contentType: "application/json") { $0.append("{\"status\":\"ok\"}") }
+        }
+        routes.immediate(.get, "/readyz", role: nil) { [unowned self] exchange, _ in
+            guard state.isReady else { throw Problem(.unavailable, "starting or about to end", retryAfterS: 1) }
+            guard context.redis.isReady else { throw Problem(.unavailable, "Redis is out of reach", retryAfterS: 1) }
+            exchange.beginReply(200)
+            exchange.finishReply(contentType: "application/json") { $0.append("{\"status\":\"ready\"}") }
+        }
+        routes.on(.get, "/metrics", role: .read) { [unowned self] exchange, _ in
+            var total = MetricsSnapshot()
+            for loop in state.loops {
+                total.merge(await loop.loop.run { loop.value.system.snapshot() })
+            }
+            exchange.beginReply(200)
+            exchange.finishReply(contentType: "text/plain; version=0.0.4") { total.prometheus(into: $0) }
+        }
+    }
+
+    /// This loop's figures.
+    func snapshot() -> MetricsSnapshot {
+        requests.set(http.requests)
+        connections.value = http.openConnections
+        redisCommands.value = context.redis.commands
+        redisReconnects.value = context.redis.reconnects
+        return context.metrics.snapshot()
+    }
+}

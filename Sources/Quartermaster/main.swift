@@ -1,0 +1,5 @@
+import Application
+import Glibc
+import RateLimiting
+
+exit(run(services: [RateLimitService.definition()], arguments: CommandLine.arguments).rawValue)

@@ -1,0 +1,118 @@
+import Bytes
+import HTTP
+import JSON
+import Services
+
+/// `/api/rate-limits/check`, `/check/bulk`, `/status`: asking for decisions.
+final class CheckEndpoints {
+    static let mostChecks = 1000
+
+    private let limiter: Limiter
+    private let parser = CheckParser()
+
+    init(limiter: Limiter) { self.limiter = limiter }
+
+    func add(to routes: Routes) {
+        routes.immediate(.post, "/api/rate-limits/check", role: .check) { [unowned self] exchange, _ in
+            try check(exchange)
+        }
+        routes.immediate(.post, "/api/rate-limits/check/bulk", role: .check) { [unowned self] exchange, _ in
+            try bulk(exchange)
+        }
+        routes.immediate(.get, "/api/rate-limits/status", role: .check) { [unowned self] exchange, _ in
+            try status(exchange)
+        }
+    }
+
+    private func check(_ exchange: Exchange) throws {
+        try exchange.requireJSON()
+        parser.begin()
+        var reader = JSONReader(exchange.body)
+        let request = try parser.parse(&reader)
+        try reader.end()
+        let cost = parser.wantsReceipt ? request.cost : nil
+        limiter.decide(request) { decision in
+            DecisionReply.send(decision, receipt: cost.flatMap { Receipt(decision, cost: $0)?.text }, to: exchange)
+        }
+    }
+
+    /// `{"checks":[…]}` or a bare array. All are read before any is decided, so that a bad one changes nothing.
+    private func bulk(_ exchange: Exchange) throws {
+        try exchange.requireJSON()
+        parser.begin()
+        var reader = JSONReader(exchange.body)
+        var requests: [CheckRequest] = []
+        requests.reserveCapacity(128)
+        if try reader.peekKind == .array {
+            try parseAll(&reader, into: &requests)
+        } else {
+            try reader.beginObject()
+            while let key = try reader.nextKey() {
+                guard key == "checks" else { throw Problem.field(key.string, "is not a field that is known here") }
+                try parseAll(&reader, into: &requests)
+            }
+        }
+        try reader.end()
+        if requests.isEmpty { throw Problem.field("checks", "must have 1 to \(CheckEndpoints.mostChecks) elements") }
+        let gathering = BulkReply(exchange, count: requests.count)
+        for (i, request) in requests.enumerated() {
+            limiter.decide(request) { gathering.receive($0, at: i) }
+        }
+    }
+
+    private func parseAll(_ reader: inout JSONReader, into requests: inout [CheckRequest]) throws {
+        try reader.beginArray()
+        while try reader.nextElement() {
+            if requests.count == CheckEndpoints.mostChecks {
+                throw Problem.field("checks", "must have 1 to \(CheckEndpoints.mostChecks) elements")
+            }
+            let index = requests.count
+            requests.append(try parser.parse(&reader, path: "checks[\(index)]."))
+        }
+    }
+
+    /// What each rule says now, consuming nothing; always 200.
+    private func status(_ exchange: Exchange) throws {
+        parser.begin()
+        var members: [JSONValue.Member] = []
+        for name in ["identifier", "apiKey", "userId", "ip", "endpoint", "method", "tier"] as [StaticString] {
+            if let value = exchange.queryItem(name) { members.append(.init("\(name)", .string(value))) }
+        }
+        var request = try parser.request(.object(members))
+        request.isPeek = true
+        limiter.decide(request) { decision in
+            exchange.beginReply(200)
+            exchange.addHeader("Cache-Control", "no-store")
+            exchange.finishReply(contentType: "application/json") { DecisionJSON.write(decision, to: $0) }
+        }
+    }
+}
+
+/// Gathers the decisions of one bulk request and answers when the last is there.
+private final class BulkReply {
+    private let exchange: Exchange
+    private var decisions: [Decision?]
+    private var missing: Int
+
+    init(_ exchange: Exchange, count: Int) {
+        self.exchange = exchange
+        decisions = Array(repeating: nil, count: count)
+        missing = count
+    }
+
+    func receive(_ decision: Decision, at index: Int) {
+        decisions[index] = decision
+        missing -= 1
+        guard missing == 0 else { return }
+        exchange.beginReply(200)
+        exchange.addHeader("Cache-Control", "no-store")
+        exchange.finishReply(contentType: "application/json") { body in
+            body.append("{\"decisions\":[")
+            for (i, decision) in decisions.enumerated() {
+                if i > 0 { body.append(UInt8(ascii: ",")) }
+                if let decision { DecisionJSON.write(decision, to: body) }
+            }
+            body.append("]}")
+        }
+    }
+}

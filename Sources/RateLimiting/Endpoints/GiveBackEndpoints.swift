@@ -1,0 +1,145 @@
+import Bytes
+import HTTP
+import JSON
+import Redis
+import Services
+
+/// `/api/rate-limits/refund` and `/reset`: giving back what was consumed, and forgetting it.
+final class GiveBackEndpoints {
+    private let limiter: Limiter
+    private let store: RuleStore
+    private let rules: RuleEndpoints
+    private let context: ServiceContext
+    private let parser = CheckParser()
+
+    init(limiter: Limiter, store: RuleStore, rules: RuleEndpoints) {
+        self.limiter = limiter
+        self.store = store
+        self.rules = rules
+        context = store.context
+    }
+
+    func add(to routes: Routes) {
+        routes.on(.post, "/api/rate-limits/refund", role: .check) { [unowned self] exchange, _ in
+            try await refund(exchange)
+        }
+        routes.on(.post, "/api/rate-limits/reset", role: .admin) { [unowned self] exchange, _ in
+            try await reset(exchange)
+        }
+    }
+
+    /// What a request names: who and what for, as in a check, and perhaps one rule.
+    private struct Target {
+        var question: JSONValue
+        var rule: String?
+        var amount = 1
+        var receipt: Receipt?
+    }
+
+    private func refund(_ exchange: Exchange) async throws {
+        let target = try target(exchange, takesAmount: true)
+        guard let (policies, keys) = try await prepare(target) else {
+            return exchange.reply(200, json: .object([.init("results", .array([]))]))
+        }
+        limiter.willGiveBack(keys)
+        let call = RefundScript.arguments(
+            policies, amount: target.receipt?.cost ?? target.amount, receiptUs: target.receipt?.nowUs,
+            periods: limiter.periods(of: policies))
+        let reply = try await context.redis.run(
+            RateLimitScripts.refund, keys: keys.map { String(decoding: $0, as: UTF8.self) }, arguments: call,
+            budgetUs: 1_000_000)
+        await announce(keys)
+        guard case .array(let parts) = reply, parts.count >= policies.rules.count * 2 else {
+            throw RedisError.unexpectedReply("refund")
+        }
+        var results: [JSONValue] = []
+        for (i, rule) in policies.rules.enumerated() {
+            let word = parts[2 * i].string ?? ""
+            var members: [JSONValue.Member] = [
+                .init("id", .string(rule.rule.id)), .init("rule", .string(rule.rule.name)),
+                .init("result", .string(word)),
+            ]
+            if word == "refunded" { members.append(.init("remaining", .int(parts[2 * i + 1].int ?? 0))) }
+            results.append(.object(members))
+        }
+        if policies.rules.indices.allSatisfy({ parts[2 * $0].string == "unsupported" }) {
+            throw Problem(.impossible, "leases of a concurrency rule are released, not refunded")
+        }
+        exchange.reply(200, json: .object([.init("results", .array(results))]))
+    }
+
+    private func reset(_ exchange: Exchange) async throws {
+        let target = try target(exchange, takesAmount: false)
+        guard let (policies, keys) = try await prepare(target) else {
+            return exchange.reply(200, json: .object([.init("reset", .array([]))]))
+        }
+        limiter.willGiveBack(keys)
+        for key in keys {
+            let key = String(decoding: key, as: UTF8.self)
+            _ = try await context.redis.send(["DEL", key], key: key, budgetUs: 1_000_000)
+        }
+        await announce(keys)
+        exchange.reply(200, json: .object([.init("reset", .array(policies.rules.map { .string($0.rule.name) }))]))
+    }
+
+    private func target(_ exchange: Exchange, takesAmount: Bool) throws -> Target {
+        guard case .object(let members) = try exchange.jsonBody() else {
+            throw Problem(.invalidRequest, "the body must be a JSON object")
+        }
+        let own = ["amount", "rule", "receipt"]
+        var fields = try Fields(.object(members.filter { own.contains($0.key) }))
+        var target = Target(question: .object(members.filter { !own.contains($0.key) }))
+        target.rule = try fields.string("rule", max: RuleDraft.longestName)
+        if takesAmount {
+            target.amount = try fields.int("amount", in: 1...CheckRequest.largestCost) ?? 1
+            target.receipt = try fields.string("receipt", max: 8192).map { text throws(Problem) in
+                try Receipt(text: text)
+            }
+        }
+        try fields.finish()
+        return target
+    }
+
+    /// Finds the rules and keys concerned, and makes sure that every replica knows that these rules give back.
+    private func prepare(_ target: Target) async throws -> (policies: PolicySet, keys: [[UInt8]])? {
+        guard let found = try find(target) else { return nil }
+        let unmarked = found.policies.rules.filter { !$0.rule.hasRefunds }.map(\.rule.id)
+        guard !unmarked.isEmpty else { return found }
+        let outcome = try await store.change { rules in
+            let changes = unmarked.compactMap { id -> RuleStore.Change? in
+                guard var rule = rules.rule(id: id), !rule.hasRefunds else { return nil }
+                rule.hasRefunds = true
+                return .put(rule)
+            }
+            return RuleStore.Plan(changes, ())
+        }
+        if case .changed(_, let revision) = outcome { await rules.bind(revision) }
+        return try find(target)
+    }
+
+    private func find(_ target: Target) throws -> (policies: PolicySet, keys: [[UInt8]])? {
+        parser.begin()
+        let request = try parser.request(target.question)
+        guard let (policies, keys) = limiter.subject(of: request) else { return nil }
+        let kept = policies.rules.indices.filter { i in
+            let rule = policies.rules[i].rule
+            if let name = target.rule, rule.id != name, rule.name != name { return false }
+            guard let receipt = target.receipt else { return true }
+            return receipt.rules.contains { $0.id == rule.id && $0.generation == rule.generation }
+        }
+        if let name = target.rule, kept.isEmpty, target.receipt == nil {
+            throw Problem.impossible("rule", "is no rule that counts this request: \(name)")
+        }
+        guard !kept.isEmpty else { return nil }
+        return (
+            PolicySet(rules: kept.map { policies.rules[$0] }, enforcingCount: kept.count), kept.map { keys[$0] }
+        )
+    }
+
+    /// Tells all loops of all replicas to forget remembered refusals of these keys.
+    private func announce(_ keys: [[UInt8]]) async {
+        let message = keys.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")
+        let channel = store.keys.dropChannel
+        _ = try? await context.redis.send(["PUBLISH", channel, message], key: channel, budgetUs: 250_000)
+    }
+}

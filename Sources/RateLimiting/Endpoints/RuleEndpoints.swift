@@ -1,0 +1,143 @@
+import Bytes
+import EventLoops
+import HTTP
+import JSON
+import Services
+
+/// `/api/rate-limits`: the rules themselves.
+final class RuleEndpoints {
+    private let store: RuleStore
+    private let limiter: Limiter
+    private let revisions: BoundRevisions
+    private let context: ServiceContext
+
+    init(store: RuleStore, limiter: Limiter, revisions: BoundRevisions) {
+        self.store = store
+        self.limiter = limiter
+        self.revisions = revisions
+        context = store.context
+    }
+
+    func add(to routes: Routes) {
+        routes.immediate(.get, "/api/rate-limits", role: .read) { [unowned self] exchange, _ in try list(exchange) }
+        routes.on(.post, "/api/rate-limits", role: .admin) { [unowned self] exchange, caller in
+            try await create(exchange, caller)
+        }
+        routes.on(.post, "/api/rate-limits/apply", role: .admin, bodyLimit: 16 << 20) { [unowned self] exchange, _ in
+            try await apply(exchange)
+        }
+        routes.immediate(.get, "/api/rate-limits/{id}", role: .read) { [unowned self] exchange, _ in
+            let rule = try find(exchange.parameter(0), in: limiter.rules)
+            RuleEndpoints.reply(exchange, 200, rule)
+        }
+        routes.on(.put, "/api/rate-limits/{id}", role: .admin) { [unowned self] exchange, _ in
+            try await replace(exchange)
+        }
+        routes.on(.delete, "/api/rate-limits/{id}", role: .admin) { [unowned self] exchange, _ in
+            try await delete(exchange)
+        }
+    }
+
+    /// Suspends until every loop of this process decides by `revision`, a second at most: a client that has its answer
+    /// may rely on it at this replica at once.
+    func bind(_ revision: Int) async {
+        context.process.broadcasts.send(revision, to: RuleFeed.requests)
+        for _ in 0..<500 where revisions.oldest < revision { await context.loop.sleep(us: 2000) }
+    }
+
+    private func list(_ exchange: Exchange) throws(Problem) {
+        let page = try Page(exchange)
+        let all = limiter.rules.rules
+        var start = 0
+        if let cursor = page.cursor {
+            guard let position = all.firstIndex(where: { $0.id == cursor }) else {
+                throw .field("cursor", "is not one that was given out, or its rule is gone")
+            }
+            start = position + 1
+        }
+        let rules = all[start...].prefix(page.limit)
+        exchange.beginReply(200)
+        if rules.endIndex < all.count, let last = rules.last { page.addNextLink(last.id, to: exchange) }
+        exchange.finishReply(contentType: "application/json") { body in
+            JSONValue.array(rules.map(\.json)).write(to: body)
+        }
+    }
+
+    private func create(_ exchange: Exchange, _ caller: Caller) async throws {
+        let draft = try RuleDraft(try exchange.jsonBody())
+        let key = try IdempotencyKey(exchange, caller: caller)
+        let nowUs = WallClock.nowUs()
+        let outcome = try await store.change(under: key) { rules in
+            let rule = try RuleChanges.create(draft, in: rules, nowUs: nowUs)
+            return RuleStore.Plan([.put(rule)], rule, answer: key?.record(status: 201, body: rule.json.text()))
+        }
+        switch outcome {
+        case .changed(let rule, let revision):
+            await bind(revision)
+            exchange.stashHeader("Location", "/api/rate-limits/\(rule.id)")
+            RuleEndpoints.reply(exchange, 201, rule)
+        case .answeredBefore(let record):
+            guard let (status, body) = try key?.answer(in: record) else { return }
+            exchange.beginReply(status)
+            exchange.finishReply(contentType: "application/json") { $0.append(body) }
+        case .alreadyApplied: preconditionFailure("only files have a digest")
+        }
+    }
+
+    private func replace(_ exchange: Exchange) async throws {
+        let draft = try RuleDraft(try exchange.jsonBody())
+        let id = exchange.parameter(0)
+        let expected = try exchange.ifMatch()
+        let nowUs = WallClock.nowUs()
+        let rule = try await changeAndBind { rules in
+            let old = try find(id, in: rules)
+            try expected.check(old.version)
+            let rule = try RuleChanges.replace(old, with: draft, in: rules, nowUs: nowUs)
+            return RuleStore.Plan([.put(rule)], rule)
+        }
+        RuleEndpoints.reply(exchange, 200, rule)
+    }
+
+    private func delete(_ exchange: Exchange) async throws {
+        let id = exchange.parameter(0)
+        let expected = try exchange.ifMatch()
+        try await changeAndBind { rules in
+            try expected.check(try find(id, in: rules).version)
+            return RuleStore.Plan([.delete(id: id)], ())
+        }
+        exchange.beginReply(204)
+        exchange.finishReply(contentType: nil) { _ in }
+    }
+
+    /// A rule file: brings the rules to what it says, all or nothing. `?prune=true` deletes what it does not name.
+    private func apply(_ exchange: Exchange) async throws {
+        let drafts = try RuleChanges.drafts(try exchange.jsonBody())
+        let prunes = exchange.queryItem("prune") == "true"
+        let nowUs = WallClock.nowUs()
+        let count = try await changeAndBind { rules in
+            let changes = try RuleChanges.apply(drafts, to: rules, prunes: prunes, nowUs: nowUs)
+            return RuleStore.Plan(changes, changes.count)
+        }
+        exchange.reply(
+            200, json: .object([.init("changed", .int(count)), .init("revision", .int(limiter.rules.revision))]))
+    }
+
+    @discardableResult
+    private func changeAndBind<Result>(_ plan: (RuleSet) throws -> RuleStore.Plan<Result>) async throws -> Result {
+        guard case .changed(let result, let revision) = try await store.change(plan) else {
+            preconditionFailure("only files have a digest, and only POST an idempotency key")
+        }
+        await bind(revision)
+        return result
+    }
+
+    private func find(_ id: String, in rules: RuleSet) throws(Problem) -> Rule {
+        guard let rule = rules.rule(id: id) else { throw Problem(.notFound, "there is no rule \(id)") }
+        return rule
+    }
+
+    private static func reply(_ exchange: Exchange, _ status: Int, _ rule: Rule) {
+        exchange.stashHeader("ETag", "\"\(rule.version)\"")
+        exchange.reply(status, json: rule.json)
+    }
+}

@@ -1,0 +1,202 @@
+import Bytes
+import Digests
+import EventLoops
+import Redis
+import Services
+import Telemetry
+
+/// Decides requests on one loop.
+///
+/// A check is matched against the rules, answered at once where nothing needs counting or a remembered refusal still
+/// holds, and otherwise joins a call to Redis at the end of the tick. The answers are those that the same requests would
+/// get one by one, in order of arrival.
+final class Limiter: EndOfTick, CheckBatchOwner {
+    private(set) var matcher = Matcher(.empty)
+    private var open = OpenBatches()
+    private var isGathering = false
+    private let keys = RequestKeys()
+    private let keyBuilder: KeyBuilder
+    private var denials = DenyCache()
+    /// Grows with every giving back: refusals decided before it are not remembered.
+    private var epoch = 0
+    private var breaker = Breaker()
+    private var periods = QuotaPeriods()
+    private let failures: FailureModes
+    let counters: LimiterCounters
+    private let context: ServiceContext
+    private let budgetUs: Int64
+
+    /// A refusal under a rule that ever gave anything back is remembered no longer than this, in case the news of a
+    /// giving back is lost.
+    private static let refundableUs: Int64 = 1_000_000
+
+    /// - Parameter budgetUs: how long a check waits for Redis before the rule's failure mode decides.
+    init(context: ServiceContext, local: LocalLimits, budgetUs: Int64 = 50_000) {
+        self.context = context
+        self.budgetUs = budgetUs
+        keyBuilder = KeyBuilder(prefix: context.process.prefix)
+        counters = LimiterCounters(context.metrics)
+        failures = FailureModes(local: local, replicas: context.process.replicas, keyBuilder: keyBuilder)
+    }
+
+    var rules: RuleSet { matcher.rules }
+
+    /// Replaces the rules. Open calls keep theirs.
+    func replaceRules(_ rules: RuleSet) {
+        guard rules.revision != self.rules.revision else { return }
+        matcher = Matcher(rules)
+        denials.dropAll()
+        epoch += 1
+    }
+
+    // MARK: Checks
+
+    /// Decides `request`, now or when Redis has answered; `receive` is called exactly once. The request's views need to
+    /// hold during the call only.
+    func decide(_ request: CheckRequest, _ receive: @escaping CheckBatch.Receiver) {
+        let policies: PolicySet
+        switch matcher.match(request) {
+        case .noRule: return receive(Decision(isAllowed: true, reason: .noRule))
+        case .allowListed(let rule):
+            counters.count(rule, .allowed)
+            return receive(Decision(isAllowed: true, reason: .allowListed, decider: rule))
+        case .denyListed(let rule):
+            counters.count(rule, .refused)
+            return receive(Decision(isAllowed: false, reason: .denyListed, decider: rule))
+        case .limits(let found): policies = found
+        }
+        keys.build(policies, request, keyBuilder)
+        let nowUs = context.loop.nowUs
+        if policies.isSingle, policies.enforcingCount == 1, request.cost == 1, !request.isPeek,
+            let denial = denials.find(keys.keyHash(0), nowUs: nowUs)
+        {
+            counters.cachedDenials.increment()
+            counters.count(policies.rules[0], .refused)
+            return receive(Limiter.decision(denial, policies, nowUs: nowUs))
+        }
+        guard breaker.mayCall(nowUs: nowUs) else {
+            let subject = keys.key(0).array
+            return receive(failures.decide(policies, cost: request.cost, subject: subject, nowUs: nowUs))
+        }
+        let (batch, index) = open.place(policies, isPeek: request.isPeek, keys: keys, cost: request.cost) {
+            CheckBatch(
+                owner: self, policies: policies, isPeek: request.isPeek, epoch: epoch,
+                leasePrefix: policies.takesLeases ? RandomID.hex(bytes: 8) : nil)
+        }
+        batch.setReceiver(receive, ofRequest: index)
+        if !isGathering {
+            isGathering = true
+            context.loop.atEndOfTick(.gather, self)
+        }
+    }
+
+    /// Decides `request` and suspends the caller until it is decided.
+    func decide(_ request: CheckRequest) async -> Decision {
+        await suspend { decide(request, $0) }
+    }
+
+    /// Sends what has been gathered.
+    func endOfTick() {
+        isGathering = false
+        for batch in open.takeAll() { send(batch) }
+    }
+
+    private func send(_ batch: CheckBatch) {
+        batch.attempts += 1
+        batch.sentAtUs = context.loop.nowUs
+        periods.fill(batch)
+        counters.calls.increment()
+        counters.coalesced.increment(by: batch.requestCount - batch.subjectCount)
+        context.redis.submit(batch, budgetUs: budgetUs)
+    }
+
+    // MARK: Giving back
+
+    /// Prepares for giving back or forgetting under `keys`: everything gathered so far goes first, no refusal decided
+    /// before this is remembered, and the keys' remembered ones are dropped.
+    func willGiveBack(_ keys: [[UInt8]]) {
+        endOfTick()
+        epoch += 1
+        drop(keys)
+    }
+
+    /// Forgets remembered refusals of `keys`.
+    func drop(_ keys: [[UInt8]]) {
+        for key in keys { key.withByteView { denials.drop(KeyHash($0)) } }
+    }
+
+    /// The rules that count a request, and its keys under them.
+    func subject(of request: CheckRequest) -> (policies: PolicySet, keys: [[UInt8]])? {
+        guard case .limits(let policies) = matcher.match(request) else { return nil }
+        keys.build(policies, request, keyBuilder)
+        return (policies, (0..<keys.count).map { keys.key($0).array })
+    }
+
+    /// The calendar periods around now, for calls that are not checks.
+    func periods(of policies: PolicySet) -> [Int32: [Int64]] { periods.around(policies) }
+
+    // MARK: Answers
+
+    func completed(_ batch: CheckBatch, _ result: Result<ReplyView, RedisError>) {
+        let nowUs = context.loop.nowUs
+        let reply: ReplyView
+        switch result {
+        case .success(let view):
+            reply = view
+            breaker.succeeded()
+        case .failure(let error):
+            breaker.failed(nowUs: nowUs)
+            counters.failed(error, context.log)
+            return fail(batch, nowUs: nowUs)
+        }
+        guard let answer = CheckAnswer(reply, batch) else {
+            // A quota's periods did not cover Redis's clock: try once more with those around it.
+            if batch.attempts < 3, let redisNowUs = CheckAnswer.staleNowUs(reply) {
+                periods.learn(nowUs: redisNowUs)
+                return send(batch)
+            }
+            counters.failed(.unexpectedReply("check"), context.log)
+            return fail(batch, nowUs: nowUs)
+        }
+        counters.clockResets.increment(by: answer.clockResets)
+        var ordinal = 0
+        batch.forEachRequest { subject, request in
+            let decision = answer.decision(ordinal)
+            counters.count(decision, batch.policies, isPeek: batch.isPeek)
+            remember(decision, batch, subject, cost: request.cost, nowUs: nowUs)
+            request.receive?(decision)
+            ordinal += 1
+        }
+    }
+
+    private func fail(_ batch: CheckBatch, nowUs: Int64) {
+        batch.forEachRequest { subject, request in
+            let key = batch.key(ofSubject: subject, rule: 0).array
+            request.receive?(failures.decide(batch.policies, cost: request.cost, subject: key, nowUs: nowUs))
+        }
+    }
+
+    // MARK: Remembered refusals
+
+    private func remember(_ decision: Decision, _ batch: CheckBatch, _ subject: Int, cost: Int, nowUs: Int64) {
+        guard !decision.isAllowed, cost == 1, !batch.isPeek, batch.epoch == epoch, batch.policies.isSingle,
+            batch.policies.enforcingCount == 1, decision.first.verdict == .refused, decision.first.remaining == 0
+        else { return }
+        let rule = batch.policies.rules[0]
+        if case .concurrency? = rule.strategy { return }
+        let waitUs = Int64(decision.first.retryUs)
+        let untilUs = batch.sentAtUs + (rule.rule.hasRefunds ? min(waitUs, Limiter.refundableUs) : waitUs)
+        denials.insert(
+            KeyHash(batch.key(ofSubject: subject, rule: 0)), untilUs: untilUs, retryAtUs: nowUs + waitUs,
+            resetAtUs: nowUs + Int64(decision.first.resetUs), clockOffsetUs: Int64(decision.nowUs) - nowUs)
+    }
+
+    private static func decision(_ denial: DenyCache.Entry, _ policies: PolicySet, nowUs: Int64) -> Decision {
+        Decision(
+            isAllowed: false, reason: .limitExceeded, nowUs: Int(nowUs + denial.clockOffsetUs), policies: policies,
+            first: Outcome(
+                verdict: .refused, remaining: 0, resetUs: Int(denial.resetAtUs - nowUs),
+                retryUs: Int(denial.retryAtUs - nowUs)),
+            hasOutcomes: true)
+    }
+}

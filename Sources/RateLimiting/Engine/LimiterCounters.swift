@@ -1,0 +1,64 @@
+import Redis
+import Telemetry
+
+/// What one loop's limiter counts.
+final class LimiterCounters {
+    enum Result: String { case allowed, refused, wouldDeny = "would_deny" }
+
+    let calls: Counter
+    let coalesced: Counter
+    let cachedDenials: Counter
+    let clockResets: Counter
+    private let failures: Counter
+    private let registry: MetricRegistry
+    private var byRule: [Int: [Counter]] = [:]
+    private var ids: [Int: String] = [:]
+
+    init(_ registry: MetricRegistry) {
+        self.registry = registry
+        calls = registry.counter("quartermaster_ratelimit_calls_total", "Script calls for decisions")
+        coalesced = registry.counter(
+            "quartermaster_ratelimit_coalesced_total", "Checks that shared the call of another check of their key")
+        cachedDenials = registry.counter(
+            "quartermaster_ratelimit_cached_denials_total", "Checks refused from memory, without a call")
+        clockResets = registry.counter(
+            "quartermaster_ratelimit_clock_resets_total", "States found more than a second ahead of Redis's clock")
+        failures = registry.counter(
+            "quartermaster_ratelimit_store_failures_total", "Calls that Redis did not answer in time or refused")
+    }
+
+    func count(_ rule: CompiledRule, _ result: Result) {
+        let slot = Int(rule.index)
+        // Indices are given anew with each snapshot; the id tells whether the held counters are still the rule's.
+        if ids[slot] != rule.rule.id {
+            ids[slot] = rule.rule.id
+            byRule[slot] = [Result.allowed, .refused, .wouldDeny].map {
+                registry.counter(
+                    "quartermaster_ratelimit_decisions_total", "Decisions by rule",
+                    labels: [("rule", rule.rule.id), ("result", $0.rawValue)])
+            }
+        }
+        let position = result == .allowed ? 0 : result == .refused ? 1 : 2
+        byRule[slot]![position].increment()
+    }
+
+    /// Counts a decision under each of its rules: a refusal where it was refused, an admission where it was admitted.
+    func count(_ decision: Decision, _ policies: PolicySet, isPeek: Bool) {
+        if isPeek { return }
+        for (i, rule) in policies.rules.enumerated() {
+            let isRefused = decision.outcome(i).verdict != .allowed
+            if policies.isEnforcing(i) {
+                if isRefused { count(rule, .refused) } else if decision.isAllowed { count(rule, .allowed) }
+            } else if decision.isAllowed {
+                count(rule, isRefused ? .wouldDeny : .allowed)
+            }
+        }
+    }
+
+    func failed(_ error: RedisError, _ log: Logger) {
+        failures.increment()
+        if case .server(let code, let message) = error {
+            log.warning("redis refused a decision", ["code": .string(code), "message": .string(message)])
+        }
+    }
+}

@@ -1,0 +1,102 @@
+import Bytes
+import JSON
+import Services
+import TimeZones
+
+/// A rule made ready to decide with: everything that does not depend on the request is worked out once.
+final class CompiledRule: Sendable {
+    let rule: Rule
+    /// The rule's place among the compiled ones.
+    let index: Int32
+    /// nil for rules that only allow, deny or lift.
+    let strategy: Strategy?
+    let zone: Zone?
+    /// A bucket's refill in exact integers; see `Strategy.refill`.
+    let refill: (rate: Int, unit: Int)
+    let identifiers: IdentifierMatcher?
+    let method: [UInt8]?
+    let tier: [UInt8]?
+    /// How specific the rule is, but for the rank of its identifier; see `specificity`.
+    let fixedSpecificity: Int
+    /// `:<rule id>:<generation>`, the part of a key after its tag.
+    let keySuffix: [UInt8]
+    /// The beginning of the policy object in answers: `{"id":…,"name":…,"strategy":…,"limit":…,"window":…,"mode":…`.
+    let policyJSON: [UInt8]
+    /// The rule's name as JSON text, quotes included.
+    let nameJSON: [UInt8]
+    /// `"name";q=10;w=2`, an item of the RateLimit-Policy header.
+    let policyHeader: [UInt8]
+    /// `"name"`, the beginning of an item of the RateLimit header.
+    let headerName: [UInt8]
+
+    init(_ rule: Rule, index: Int32) {
+        self.rule = rule
+        self.index = index
+        strategy = rule.strategy
+        zone = if case .quota(_, _, let name)? = rule.strategy { Zone(identifier: name) } else { nil }
+        refill = rule.strategy?.refill ?? (0, 0)
+        identifiers = rule.match.identifiers.map { IdentifierMatcher($0) }
+        method = rule.match.method.map { [UInt8]($0.utf8) }
+        tier = rule.match.tier.map { [UInt8]($0.utf8) }
+        let endpoint = rule.match.endpoint.flatMap { EndpointPattern($0) }?.specificity ?? -1
+        fixedSpecificity = (tier == nil ? 0 : 1 << 40) + (endpoint + 1) * 2 + (method == nil ? 0 : 1)
+        keySuffix = [UInt8](":\(KeyText.escaped(rule.id)):\(rule.generation)".utf8)
+        let text = ByteBuffer()
+        text.append(UInt8(ascii: "\""))
+        rule.name.withByteView { text.appendJSON(string: $0) }
+        text.append(UInt8(ascii: "\""))
+        nameJSON = text.view.array
+        policyJSON = CompiledRule.policyJSON(rule)
+        let quoted = CompiledRule.headerText(rule)
+        headerName = [UInt8](quoted.utf8)
+        policyHeader = [UInt8]((quoted + CompiledRule.policyParameters(rule)).utf8)
+    }
+
+    /// Which of two matching rules of a group wins: identifier before tier before endpoint before method.
+    func specificity(identifierRank: Int) -> Int { identifierRank << 42 + fixedSpecificity }
+
+    private static func policyJSON(_ rule: Rule) -> [UInt8] {
+        let text = ByteBuffer()
+        var json = JSONWriter(text)
+        json.beginObject()
+        json.field("id", rule.id)
+        json.field("name", rule.name)
+        if let strategy = rule.strategy {
+            json.field("strategy", strategy.name.rawValue)
+            json.field("limit", strategy.capacity)
+            if let windowMs = strategy.windowMs { json.field("window", windowMs) }
+            if case .quota(_, let period, _) = strategy { json.field("period", period.rawValue) }
+        }
+        json.field("mode", rule.mode.rawValue)
+        return text.view.array
+    }
+
+    /// The name as a structured-field string; a name that such a string cannot hold gives way to the id.
+    private static func headerText(_ rule: Rule) -> String {
+        let isPlain = rule.name.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x5C }
+        return "\"\(isPlain ? rule.name : rule.id)\""
+    }
+
+    private static func policyParameters(_ rule: Rule) -> String {
+        guard let strategy = rule.strategy else { return "" }
+        let quota = ";q=\(strategy.capacity)"
+        switch strategy {
+        case .quota(_, let period, _): return quota + ";w=\(period.nominalSeconds)"
+        case .concurrency: return quota
+        default: return quota + ";w=\(strategy.windowMs!.dividedRoundingUp(by: 1000))"
+        }
+    }
+}
+
+extension Period {
+    /// The usual length, for headers that want one.
+    var nominalSeconds: Int {
+        switch self {
+        case .hour: 3600
+        case .day: 86_400
+        case .week: 604_800
+        case .month: 2_592_000
+        case .year: 31_536_000
+        }
+    }
+}

@@ -1,0 +1,38 @@
+/// A rule's `match.endpoint`: exact segments, `{name}` or `:name` for any one segment, `*` at the end for any rest.
+struct EndpointPattern: Sendable, Equatable {
+    enum Segment: Sendable, Equatable {
+        case literal([UInt8])
+        case parameter
+    }
+
+    let segments: [Segment]
+    /// The text before a final `*` in the last segment; nil when the pattern ends without one.
+    let restPrefix: [UInt8]?
+
+    /// nil when the text is no pattern: no `/` at its start, a `*` before its end.
+    init?(_ text: String) {
+        guard text.hasPrefix("/") else { return nil }
+        var parts = text.dropFirst().split(separator: "/", omittingEmptySubsequences: false).map { [UInt8]($0.utf8) }
+        if parts.last?.last == UInt8(ascii: "*") {
+            restPrefix = Array(parts.removeLast().dropLast())
+        } else {
+            restPrefix = nil
+        }
+        guard !parts.contains(where: { $0.contains(UInt8(ascii: "*")) }),
+            restPrefix?.contains(UInt8(ascii: "*")) != true
+        else { return nil }
+        segments = parts.map { part in
+            let isBraced = part.count > 2 && part.first == UInt8(ascii: "{") && part.last == UInt8(ascii: "}")
+            let isColon = part.count > 1 && part.first == UInt8(ascii: ":")
+            return isBraced || isColon ? .parameter : .literal(part)
+        }
+    }
+
+    /// How specific the pattern is: exact before parameters before prefixes, longer before shorter.
+    var specificity: Int {
+        let literals = segments.count { if case .literal = $0 { true } else { false } }
+        let isExact = literals == segments.count && restPrefix == nil
+        let base = isExact ? 2_000_000 : restPrefix == nil ? 1_000_000 : 0
+        return base + literals * 1000 + segments.count * 10 + (restPrefix?.count ?? 0)
+    }
+}

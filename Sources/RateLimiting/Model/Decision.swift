@@ -1,0 +1,80 @@
+/// What one rule says about one request.
+struct Outcome: Sendable, Equatable {
+    enum Verdict: Sendable {
+        case allowed
+        /// Refused for now; `retryUs` says how long.
+        case refused
+        /// The cost is above the capacity: refused for good.
+        case exceeds
+        /// The key holds something that is no state of this rule.
+        case broken
+    }
+
+    var verdict: Verdict
+    /// What is left after the request.
+    var remaining: Int
+    /// Microseconds until the state is as if nothing had happened (bucket full, window over, lease free).
+    var resetUs: Int
+    /// Microseconds after which the same request is allowed if nobody else comes; 0 unless refused.
+    var retryUs: Int
+
+    static let none = Outcome(verdict: .allowed, remaining: 0, resetUs: 0, retryUs: 0)
+}
+
+/// The answer to one `CheckRequest`.
+struct Decision {
+    enum Reason: String, Sendable {
+        case allowed = "allowed"
+        case noRule = "no-rule"
+        case allowListed = "allow-listed"
+        case denyListed = "deny-listed"
+        case limitExceeded = "limit-exceeded"
+        case costExceedsLimit = "cost-exceeds-limit"
+        case storeUnavailable = "store-unavailable"
+    }
+
+    var isAllowed: Bool
+    var reason: Reason
+    /// Microseconds since the epoch by Redis's clock; 0 when Redis was not asked.
+    var nowUs = 0
+    /// The rules that were counted under, nil when none were.
+    var policies: PolicySet?
+    /// One outcome per rule of `policies`; empty when Redis did not answer. The first stands apart, so that a decision
+    /// under a single rule needs no array.
+    var first = Outcome.none
+    var others: [Outcome] = []
+    var hasOutcomes = false
+    /// The list rule that decided, or the rule whose failure mode did.
+    var decider: CompiledRule?
+    /// The leases taken, by rule, when a concurrency rule is among the policies and the request was allowed.
+    var leaseID: String?
+
+    func outcome(_ index: Int) -> Outcome { index == 0 ? first : others[index - 1] }
+
+    /// The rule whose numbers stand at the top of the answer: the one with the least remaining, or, when refused, the one
+    /// with the longest wait. nil when no enforcing rule was counted under.
+    var headline: Int? {
+        guard let policies, hasOutcomes, policies.enforcingCount > 0 else { return nil }
+        var best: Int?
+        for i in 0..<policies.enforcingCount {
+            let candidate = outcome(i)
+            guard isAllowed || candidate.verdict != .allowed else { continue }
+            guard let held = best.map(outcome) else {
+                best = i
+                continue
+            }
+            let isBetter =
+                isAllowed
+                ? candidate.remaining < held.remaining
+                : held.verdict != .exceeds && (candidate.verdict == .exceeds || candidate.retryUs > held.retryUs)
+            if isBetter { best = i }
+        }
+        return best
+    }
+
+    /// Microseconds to wait; nil when allowed, refused for good, or nobody knows.
+    var retryUs: Int? {
+        guard !isAllowed, let headline, outcome(headline).verdict == .refused else { return nil }
+        return outcome(headline).retryUs
+    }
+}

@@ -1,0 +1,68 @@
+import Bytes
+import JSON
+import Services
+
+/// Writes decisions as JSON: `{allowed, reason, limit, remaining, retryAfterMs, resetAfterMs, resetTime, rule,
+/// policies, violated}`, with the source's `retryAfter` beside `retryAfterMs`.
+enum DecisionJSON {
+    /// - Parameter receipt: what a refund of exactly this decision names, if it was asked for.
+    static func write(_ decision: Decision, receipt: String? = nil, problem: Problem? = nil, to body: ByteBuffer) {
+        var json = JSONWriter(body)
+        json.beginObject()
+        writeMembers(decision, receipt: receipt, to: &json)
+        if let problem { ProblemReply.writeFields(problem, to: &json) }
+        json.endObject()
+    }
+
+    private static func writeMembers(_ decision: Decision, receipt: String?, to json: inout JSONWriter) {
+        json.field("allowed", decision.isAllowed)
+        json.field("reason", decision.reason.rawValue)
+        if let headline = decision.headline, let policies = decision.policies {
+            let rule = policies.rules[headline]
+            let outcome = decision.outcome(headline)
+            json.field("limit", rule.strategy!.capacity)
+            json.field("remaining", outcome.remaining)
+            if let retryUs = decision.retryUs {
+                let retryMs = retryUs.dividedRoundingUp(by: 1000)
+                json.field("retryAfterMs", retryMs)
+                json.field("retryAfter", retryMs)
+            }
+            json.field("resetAfterMs", outcome.resetUs.dividedRoundingUp(by: 1000))
+            if decision.nowUs > 0 { json.field("resetTime", Timestamp(us: Int64(decision.nowUs + outcome.resetUs))) }
+            json.key("rule")
+            rule.nameJSON.withByteView { json.raw($0) }
+        } else if let decider = decision.decider {
+            json.key("rule")
+            decider.nameJSON.withByteView { json.raw($0) }
+        }
+        writePolicies(decision, to: &json)
+        json.key("violated")
+        json.beginArray()
+        if let policies = decision.policies, decision.hasOutcomes, !decision.isAllowed {
+            for i in 0..<policies.enforcingCount where decision.outcome(i).verdict != .allowed {
+                policies.rules[i].nameJSON.withByteView { json.raw($0) }
+            }
+        }
+        json.endArray()
+        if let leaseID = decision.leaseID { json.field("leaseId", leaseID) }
+        if let receipt { json.field("receipt", receipt) }
+    }
+
+    private static func writePolicies(_ decision: Decision, to json: inout JSONWriter) {
+        json.key("policies")
+        json.beginArray()
+        if let policies = decision.policies, decision.hasOutcomes {
+            for (i, rule) in policies.rules.enumerated() {
+                let outcome = decision.outcome(i)
+                rule.policyJSON.withByteView { json.raw($0) }
+                json.field("remaining", outcome.remaining)
+                if outcome.verdict == .refused {
+                    json.field("retryAfterMs", outcome.retryUs.dividedRoundingUp(by: 1000))
+                }
+                if !policies.isEnforcing(i) { json.field("wouldDeny", outcome.verdict != .allowed) }
+                json.endObject()
+            }
+        }
+        json.endArray()
+    }
+}

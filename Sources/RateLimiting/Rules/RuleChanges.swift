@@ -1,0 +1,113 @@
+import Bytes
+import JSON
+import Services
+
+/// What the routes and rule files do to the rules, decided against one state of them.
+enum RuleChanges {
+    /// Adds a rule. A name that is taken is a conflict; without a name the id serves.
+    static func create(_ draft: RuleDraft, in rules: RuleSet, nowUs: Int64) throws(Problem) -> Rule {
+        guard rules.rules.count < RuleStore.mostRules else {
+            throw Problem(.conflict, "there are \(RuleStore.mostRules) rules already, which is the most there can be")
+        }
+        if let name = draft.name, rules.rule(named: name) != nil {
+            throw Problem(.conflict, "there is a rule named \(name) already", field: "name")
+        }
+        let id = freshID(draft, rules)
+        let generation = rules.revision + 1
+        return Rule(
+            draft, id: id, name: draft.name ?? id, version: 1, generation: generation, createdAtUs: nowUs, nowUs: nowUs)
+    }
+
+    /// Replaces a rule whole; its counters go on unless the change makes them meaningless.
+    static func replace(_ old: Rule, with draft: RuleDraft, in rules: RuleSet, nowUs: Int64) throws(Problem) -> Rule {
+        let name = draft.name ?? old.name
+        if let other = rules.rule(named: name), other.id != old.id {
+            throw Problem(.conflict, "there is a rule named \(name) already", field: "name")
+        }
+        var new = Rule(
+            draft, id: old.id, name: name, version: old.version + 1, generation: old.generation,
+            createdAtUs: old.createdAtUs, nowUs: nowUs)
+        new.hasRefunds = old.hasRefunds
+        if !new.continues(old) { new.generation = rules.revision + 1 }
+        return new
+    }
+
+    /// Brings the rules to what a file says, by name; with `prunes` rules that the file does not name are deleted.
+    static func apply(
+        _ drafts: [RuleDraft], to rules: RuleSet, prunes: Bool, nowUs: Int64
+    ) throws(Problem) -> [RuleStore.Change] {
+        var changes: [RuleStore.Change] = []
+        var named = Set<String>()
+        // Rules made in one step are ordered by creation time, so that their order in the file is kept.
+        for (i, draft) in drafts.enumerated() {
+            let name = try draft.name.required("rules[\(i)].name")
+            guard named.insert(name).inserted else { throw .field("rules[\(i)].name", "stands twice: \(name)") }
+            if let old = rules.rule(named: name) {
+                let new = try replace(old, with: draft, in: rules, nowUs: nowUs)
+                if !new.isSame(as: old) { changes.append(.put(new)) }
+            } else {
+                var new = try create(draft, in: rules, nowUs: nowUs)
+                new.createdAtUs += Int64(i) * 1000
+                changes.append(.put(new))
+            }
+        }
+        if prunes {
+            for rule in rules.rules where !named.contains(rule.name) { changes.append(.delete(id: rule.id)) }
+        }
+        return changes
+    }
+
+    /// Reads `{"rules": […]}` or a bare array.
+    static func drafts(_ value: JSONValue) throws(Problem) -> [RuleDraft] {
+        var elements: [JSONValue]
+        if case .array(let all) = value {
+            elements = all
+        } else {
+            var fields = try Fields(value)
+            elements = try fields.array("rules", maxCount: RuleStore.mostRules).required("rules")
+            try fields.finish()
+        }
+        var drafts: [RuleDraft] = []
+        for (i, element) in elements.enumerated() { drafts.append(try RuleDraft(element, field: "rules[\(i)]")) }
+        return drafts
+    }
+
+    /// An id that reads like the name: lower case, other characters as hyphens; numbered when it is taken.
+    private static func freshID(_ draft: RuleDraft, _ rules: RuleSet) -> String {
+        var base = ""
+        for character in (draft.name ?? draft.strategyName).lowercased().utf8 {
+            let isPlain = (0x61...0x7A).contains(character) || (0x30...0x39).contains(character)
+            if isPlain {
+                base.unicodeScalars.append(Unicode.Scalar(character))
+            } else if base.last != "-" {
+                base += "-"
+            }
+        }
+        while base.hasPrefix("-") { base.removeFirst() }
+        while base.hasSuffix("-") { base.removeLast() }
+        if base.isEmpty { base = "rule" }
+        base = String(base.prefix(64))
+        if rules.rule(id: base) == nil, draft.name != nil || rules.rule(named: base) == nil { return base }
+        var number = 2
+        while rules.rule(id: "\(base)-\(number)") != nil || rules.rule(named: "\(base)-\(number)") != nil {
+            number += 1
+        }
+        return "\(base)-\(number)"
+    }
+}
+
+extension RuleDraft {
+    fileprivate var strategyName: String {
+        if case .limit(let strategy) = effect { strategy.name.rawValue } else { "rule" }
+    }
+}
+
+extension Rule {
+    /// Whether the rules say the same, whatever their versions and times.
+    func isSame(as other: Rule) -> Bool {
+        var copy = self
+        copy.version = other.version
+        copy.updatedAtUs = other.updatedAtUs
+        return copy == other
+    }
+}

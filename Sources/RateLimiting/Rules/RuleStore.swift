@@ -1,0 +1,149 @@
+import Bytes
+import EventLoops
+import JSON
+import Redis
+import Services
+
+/// The rules in Redis: reading all of them, and changing some in one atomic step.
+///
+/// Keys: `ratelimit:{rules}:rules` (hash: rule id → rule as JSON), `…:revision` (integer, one more with every change),
+/// `…:changes` (stream of changes, trimmed), `…:applied` (hash: digest of a rule file → when it was applied).
+final class RuleStore {
+    static let mostRules = 10_000
+    static let changesKept = 1000
+
+    let context: ServiceContext
+    let keys: RuleKeys
+
+    init(context: ServiceContext) {
+        self.context = context
+        keys = RuleKeys(prefix: context.process.prefix)
+    }
+
+    /// All rules as they are now.
+    func read(budgetUs: Int64 = 1_000_000) async throws -> RuleSet {
+        let reply = try await context.redis.run(
+            RateLimitScripts.rulesRead, keys: [keys.rules, keys.revision, keys.changes], arguments: [],
+            budgetUs: budgetUs)
+        guard case .array(let parts) = reply, parts.count >= 2, let revision = parts[0].int,
+            let lastChange = parts[1].string
+        else { throw RedisError.unexpectedReply("rules_read") }
+        var rules: [Rule] = []
+        for i in stride(from: 2, to: parts.count - 1, by: 2) {
+            guard let text = parts[i + 1].bytes else { continue }
+            do {
+                rules.append(try Rule(stored: text.withByteView { try JSONValue(parsing: $0) }))
+            } catch {
+                // A rule that a newer version wrote, or a hand: the others still bind.
+                context.log.error(
+                    "a stored rule cannot be read",
+                    ["rule": .string(parts[i].string ?? ""), "error": .string("\(error)")])
+            }
+        }
+        return RuleSet(revision: revision, lastChange: lastChange, rules: rules)
+    }
+
+    /// One step of a change.
+    enum Change {
+        case put(Rule)
+        case delete(id: String)
+    }
+
+    /// What a change comes to, decided against one state of the rules.
+    struct Plan<Result> {
+        var changes: [Change]
+        var result: Result
+        /// The answer to record under the request's idempotency key.
+        var answer: String?
+
+        init(_ changes: [Change], _ result: Result, answer: String? = nil) {
+            self.changes = changes
+            self.result = result
+            self.answer = answer
+        }
+    }
+
+    enum Outcome<Result> {
+        /// Done; the rules are at this revision now.
+        case changed(Result, revision: Int)
+        /// This file's content had been applied before; nothing was done.
+        case alreadyApplied
+        /// The idempotency key's earlier answer; nothing was done.
+        case answeredBefore(record: String)
+    }
+
+    /// Makes the changes that `plan` decides on, all or none, at the state of the rules it decided on; plans again when
+    /// somebody else was faster.
+    /// - Parameters:
+    ///   - digest: of the rule file the changes come from, so that each content is applied once.
+    ///   - key: the request's idempotency key.
+    func change<Result>(
+        digest: String? = nil, under key: IdempotencyKey? = nil, _ plan: (RuleSet) throws -> Plan<Result>
+    ) async throws -> Outcome<Result> {
+        for _ in 0..<16 {
+            let rules = try await read()
+            let recordKey = keys.record(key)
+            if key != nil,
+                let record = try await context.redis.send(["GET", recordKey], key: recordKey, budgetUs: 1_000_000)
+                    .string
+            {
+                return .answeredBefore(record: record)
+            }
+            let plan = try plan(rules)
+            if plan.changes.isEmpty, digest == nil { return .changed(plan.result, revision: rules.revision) }
+            let reply = try await apply(
+                plan.changes, at: rules.revision, digest: digest, recordKey: recordKey, plan.answer)
+            switch reply.word {
+            case "changed": return .changed(plan.result, revision: reply.revision)
+            case "already-applied": return .alreadyApplied
+            default: continue
+            }
+        }
+        throw Problem(.unavailable, "the rules are being changed by many at once", retryAfterS: 1)
+    }
+
+    private func apply(
+        _ changes: [Change], at revision: Int, digest: String?, recordKey: String, _ answer: String?
+    ) async throws -> (word: String, revision: Int) {
+        var arguments = [
+            String(revision), keys.channel, String(RuleStore.changesKept), digest ?? "", answer ?? "",
+            String(IdempotencyKey.keptMs),
+        ]
+        for change in changes {
+            switch change {
+            case .put(let rule): arguments += ["put", rule.id, rule.stored.text()]
+            case .delete(let id): arguments += ["delete", id, ""]
+            }
+        }
+        let reply = try await context.redis.run(
+            RateLimitScripts.rulesChange, keys: [keys.rules, keys.revision, keys.changes, keys.applied, recordKey],
+            arguments: arguments, budgetUs: 1_000_000)
+        guard case .array(let parts) = reply, parts.count >= 2, let word = parts[0].string, let revision = parts[1].int
+        else { throw RedisError.unexpectedReply("rules_change") }
+        return (word, revision)
+    }
+}
+
+/// Where the rules are.
+struct RuleKeys {
+    let rules, revision, changes, applied: String
+    /// Publishes each new revision.
+    let channel: String
+    /// Publishes keys whose remembered refusals no longer hold, one per line.
+    let dropChannel: String
+    private let recordStart: String
+
+    init(prefix: String) {
+        let base = prefix + "ratelimit:{rules}:"
+        rules = base + "rules"
+        revision = base + "revision"
+        changes = base + "changes"
+        applied = base + "applied"
+        channel = base + "revision"
+        dropChannel = base + "drop"
+        recordStart = prefix + "idem:{rules}:"
+    }
+
+    /// Where the answer under an idempotency key is kept.
+    func record(_ key: IdempotencyKey?) -> String { recordStart + (key?.name ?? "none") }
+}

@@ -1,0 +1,43 @@
+import Redis
+
+/// The service's script texts, joined from the files in `lua/rate_limiting`.
+enum RateLimitScripts {
+    /// One rule: the strategy's own file and the driver for many subjects under one rule.
+    static let single: [StrategyName: Script] = Dictionary(
+        uniqueKeysWithValues: StrategyName.allCases.map { name in
+            let choice = [UInt8]("local strategy = \(name.rawValue)".utf8)
+            let source = join([PackageResources.clock_lua, source(of: name), choice, PackageResources.check_one_lua])
+            return (name, Script(name: "check_one_\(name.rawValue)", source: source))
+        })
+
+    /// Several rules: all strategies and the driver that decides all before it commits any.
+    static let composed = Script(name: "check_all", source: withAllStrategies(PackageResources.check_all_lua))
+    static let refund = Script(name: "refund", source: withAllStrategies(PackageResources.refund_lua))
+    static let leaseRenew = Script(name: "lease_renew", source: PackageResources.lease_renew_lua)
+    static let leaseRelease = Script(name: "lease_release", source: PackageResources.lease_release_lua)
+    static let rulesRead = Script(name: "rules_read", source: PackageResources.rules_read_lua)
+    static let rulesChange = Script(name: "rules_change", source: PackageResources.rules_change_lua)
+
+    static var all: [Script] {
+        StrategyName.allCases.map { single[$0]! } + [
+            composed, refund, leaseRenew, leaseRelease, rulesRead, rulesChange,
+        ]
+    }
+
+    private static func withAllStrategies(_ driver: [UInt8]) -> [UInt8] {
+        join([PackageResources.clock_lua] + StrategyName.allCases.map(source) + [driver])
+    }
+
+    private static func source(of name: StrategyName) -> [UInt8] {
+        switch name {
+        case .tokenBucket: PackageResources.token_bucket_lua
+        case .slidingWindow: PackageResources.sliding_window_lua
+        case .slidingWindowCounter: PackageResources.sliding_window_counter_lua
+        case .fixedWindow: PackageResources.fixed_window_lua
+        case .quota: PackageResources.quota_lua
+        case .concurrency: PackageResources.concurrency_lua
+        }
+    }
+
+    private static func join(_ parts: [[UInt8]]) -> [UInt8] { Array(parts.joined(separator: [UInt8(ascii: "\n")])) }
+}

@@ -1,0 +1,123 @@
+import Bytes
+import EventLoops
+
+/// One loop's way to Redis: a pipelined connection that is kept up, and leased ones for transactions.
+public final class RedisClient {
+    public let configuration: RedisConfiguration
+    let loop: EventLoop
+    private let scripts: [Script]
+    private var connector: RedisConnector!
+    private(set) lazy var pool = TransactionPool(loop: loop, configuration: configuration)
+
+    /// What this client has done, for metrics.
+    public private(set) var commands = 0
+    public private(set) var reconnects = 0
+    public private(set) var scriptRetries = 0
+    /// What the server says of itself, once connected: `redis_version`, `maxmemory_policy` and the like.
+    public private(set) var serverInfo: [String: String] = [:]
+    /// Called with true when the connection becomes ready and with false when it is lost.
+    public var onStateChange: ((Bool) -> Void)?
+
+    /// - Parameter scripts: loaded on every connection before it is used.
+    public init(loop: EventLoop, configuration: RedisConfiguration, scripts: [Script]) {
+        self.loop = loop
+        self.configuration = configuration
+        self.scripts = scripts
+        connector = RedisConnector(loop: loop, configuration: configuration) { [unowned self] link in
+            try await prepare(link)
+        }
+        connector.onReady = { [unowned self] in
+            reconnects += 1
+            onStateChange?(true)
+        }
+        connector.onLost = { [unowned self] in onStateChange?(false) }
+    }
+
+    public func start() { connector.start() }
+
+    public func close() async {
+        connector.close()
+        pool.close()
+    }
+
+    public var isReady: Bool { connector.link != nil }
+
+    /// Suspends until the client is ready; false when it is not within `timeoutUs`.
+    public func whenReady(timeoutUs: Int64) async -> Bool {
+        await connector.whenReady(timeoutUs: timeoutUs) != nil
+    }
+
+    // MARK: Commands
+
+    /// Sends `call` with the tick's others.
+    /// - Parameter budgetUs: how long its reply is waited for.
+    public func submit(_ call: any RedisCall, budgetUs: Int64) {
+        guard let link = link(for: call.route) else { return call.completed(.failure(.unavailable)) }
+        commands += 1
+        link.send(call, deadlineUs: loop.nowUs + budgetUs)
+    }
+
+    /// Sends a command and suspends until its reply; an error reply throws.
+    /// - Parameter key: the key by which a topology picks the node.
+    public func send(_ words: [String], key: String, budgetUs: Int64) async throws(RedisError) -> RedisReply {
+        try await CommandCall.reply { submit(CommandCall(words, then: $0), budgetUs: budgetUs) }
+    }
+
+    /// Runs a script and suspends until its reply.
+    public func run(
+        _ script: Script, keys: [String], arguments: [String], budgetUs: Int64
+    ) async throws(RedisError) -> RedisReply {
+        try await CommandCall.reply {
+            submit(CommandCall(script, keys: keys, arguments: arguments, then: $0), budgetUs: budgetUs)
+        }
+    }
+
+    /// Leases a connection of its own for a WATCH/MULTI/EXEC transaction. It goes back to the pool when `body` returns
+    /// and the transaction ended cleanly, and is cut otherwise.
+    /// - Parameter key: the key by which a topology picks the node; all of the transaction's keys share its slot.
+    public func transaction<Result>(
+        key: String, budgetUs: Int64, _ body: (Transaction) async throws -> Result
+    ) async throws -> Result {
+        let connector = try await pool.lease(budgetUs: budgetUs)
+        let transaction = Transaction(connector.link!, loop: loop, deadlineUs: loop.nowUs + budgetUs)
+        do {
+            let result = try await body(transaction)
+            if await transaction.isReusable() { pool.giveBack(connector) } else { connector.close() }
+            return result
+        } catch {
+            connector.close()
+            throw error
+        }
+    }
+
+    /// The connection that serves a route: with one Redis, the one there is.
+    private func link(for route: RedisRoute) -> RedisLink? { connector.link }
+
+    // MARK: Preparing
+
+    /// Checks the server and loads the scripts.
+    private func prepare(_ link: RedisLink) async throws {
+        serverInfo = RedisClient.parse(info: try await link.send(["INFO", "server", "memory"], loop).string ?? "")
+        let version = serverInfo["redis_version"] ?? ""
+        guard let major = Int(version.prefix { $0 != "." }), major >= 7 else {
+            throw RedisError.unexpectedReply("Redis \(version) is older than 7.0")
+        }
+        for script in scripts {
+            let source = String(decoding: script.source, as: UTF8.self)
+            guard let hash = try await link.send(["SCRIPT", "LOAD", source], loop).bytes else {
+                throw RedisError.unexpectedReply("SCRIPT LOAD")
+            }
+            link.writer.hashes[ObjectIdentifier(script)] = hash
+        }
+        link.onNoScript = { [unowned self] in scriptRetries += 1 }
+    }
+
+    private static func parse(info: String) -> [String: String] {
+        var values: [String: String] = [:]
+        for line in info.split(whereSeparator: { $0 == "\r\n" || $0 == "\n" }) {
+            let parts = line.split(separator: ":", maxSplits: 1)
+            if parts.count == 2 { values[String(parts[0])] = String(parts[1]) }
+        }
+        return values
+    }
+}

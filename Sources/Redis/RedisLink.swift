@@ -1,0 +1,264 @@
+import Bytes
+import CHiredis
+import EventLoops
+
+/// One connection to Redis through hiredis's asynchronous interface, attached to our loop so that the commands of a tick
+/// leave in one write. It connects once; when it is closed, a new one is made.
+final class RedisLink: EndOfTick, @unchecked Sendable {
+    // Unchecked because hiredis's callbacks find the link by pointer; all of them run on its loop.
+    private(set) var pending = PendingCalls()
+    let writer = RESPWriter()
+    private let loop: EventLoop
+    private let maxPending: Int
+    private let stallUs: Int64
+    private var context: UnsafeMutablePointer<redisAsyncContext>?
+    private var watcher: Watcher?
+    private var timer: LoopTimer?
+    private var timerAtUs = Int64.max
+    private var lastByteUs: Int64 = 0
+    private var isConnected = false
+    private var isFlushing = false
+    private var isDirty = false
+    private var wasClosed = false
+    private var confirmations: Confirmations?
+
+    var onConnected: (() -> Void)?
+    /// Called once, when the connection is gone or could not be made; waiting calls have been failed by then.
+    var onClosed: (() -> Void)?
+    /// Hears replies when no call waits: messages of a subscription.
+    var onMessage: ((ReplyView) -> Void)?
+    var onNoScript: (() -> Void)?
+
+    init(loop: EventLoop, configuration: RedisConfiguration) {
+        self.loop = loop
+        maxPending = configuration.maxPending
+        stallUs = configuration.stallUs
+    }
+
+    // MARK: Life
+
+    /// Begins to connect to a numeric address or a socket.
+    func open(_ address: Sockets.Address) {
+        let made: UnsafeMutablePointer<redisAsyncContext>? =
+            switch address {
+            case .unix(let path): redisAsyncConnectUnix(path)
+            case .tcp(let host, let port): redisAsyncConnect(host, Int32(port))
+            }
+        guard let made, made.pointee.err == 0 else {
+            if let made { redisAsyncFree(made) }
+            return didClose()
+        }
+        context = made
+        // hiredis holds us until it has cleaned up; see `cleanUp`.
+        let me = Unmanaged.passRetained(self).toOpaque()
+        made.pointee.data = me
+        made.pointee.ev.data = me
+        made.pointee.ev.addWrite = linkWantsToWrite
+        made.pointee.ev.delWrite = linkHasWritten
+        made.pointee.ev.cleanup = linkIsCleanedUp
+        redisAsyncSetConnectCallback(made, linkConnected)
+        redisAsyncSetDisconnectCallback(made, linkDisconnected)
+        let watcher = Watcher(loop: loop, descriptor: made.pointee.c.fd) { [unowned self] readiness in
+            isReady(readiness)
+        }
+        self.watcher = watcher
+        watcher.start()
+        watcher.wantsWrites = true
+    }
+
+    /// Cuts the connection; waiting calls fail as lost.
+    func close() {
+        if let context {
+            // hiredis answers every waiting callback with nil before this returns.
+            redisAsyncFree(context)
+        }
+        didClose()
+    }
+
+    fileprivate func didConnect(_ status: Int32) {
+        guard status == REDIS_OK else {
+            // hiredis frees the context after this callback.
+            context = nil
+            return didClose()
+        }
+        isConnected = true
+        lastByteUs = loop.nowUs
+        onConnected?()
+    }
+
+    fileprivate func didClose() {
+        context = nil
+        guard !wasClosed else { return }
+        wasClosed = true
+        isConnected = false
+        timer?.cancel()
+        watcher?.stop()
+        watcher = nil
+        while let entry = pending.removeFirst() { entry.call?.completed(.failure(.lost)) }
+        let unconfirmed = confirmations
+        confirmations = nil
+        unconfirmed?.finished(false)
+        let closed = onClosed
+        (onConnected, onClosed, onMessage, onNoScript) = (nil, nil, nil, nil)
+        closed?()
+    }
+
+    /// hiredis lets go of us. It still calls the disconnect callback after this, so we stay until the end of the tick.
+    fileprivate func cleanUp() {
+        watcher?.stop()
+        watcher = nil
+        loop.atEndOfTick(.commands, self)
+        Unmanaged.passUnretained(self).release()
+    }
+
+    // MARK: Sending
+
+    /// Sends `call` with the tick's others; it completes at once when the connection cannot take it.
+    func send(_ call: any RedisCall, deadlineUs: Int64, asText: Bool = false) {
+        guard let context else { return call.completed(.failure(.unavailable)) }
+        guard pending.count < maxPending else { return call.completed(.failure(.overloaded)) }
+        writer.buffer.removeAll()
+        writer.sendsScriptText = asText
+        call.encode(to: writer)
+        if pending.isEmpty { lastByteUs = loop.nowUs }
+        pending.append(PendingCalls.Entry(call: call, deadlineUs: deadlineUs, sentText: asText))
+        let command = writer.finish()
+        let result = redisAsyncFormattedCommand(
+            context, linkReplied, Unmanaged.passUnretained(self).toOpaque(),
+            UnsafeRawPointer(command.base).assumingMemoryBound(to: CChar.self), command.count)
+        guard result == REDIS_OK else {
+            _ = pending.removeLast()
+            return call.completed(.failure(.unavailable))
+        }
+        watchDeadline(deadlineUs)
+    }
+
+    /// Turns the link into a subscription: from now on it only hears, through `onMessage`. Suspends until Redis has
+    /// confirmed every channel.
+    func subscribe(_ channels: [String]) async throws(RedisError) {
+        guard let context else { throw .unavailable }
+        writer.buffer.removeAll()
+        writer.command(1 + channels.count)
+        writer.argument("SUBSCRIBE" as StaticString)
+        for channel in channels { writer.argument(channel) }
+        let command = writer.finish()
+        let result = redisAsyncFormattedCommand(
+            context, linkReplied, Unmanaged.passUnretained(self).toOpaque(),
+            UnsafeRawPointer(command.base).assumingMemoryBound(to: CChar.self), command.count)
+        guard result == REDIS_OK else { throw .unavailable }
+        // Nothing else is ever sent here, so only the operating system can notice that the other side is gone.
+        redisEnableKeepAlive(&context.pointee.c)
+        let isConfirmed = await withUnsafeContinuation { (continuation: UnsafeContinuation<Bool, Never>) in
+            confirmations = Confirmations(missing: channels.count) { continuation.resume(returning: $0) }
+        }
+        if !isConfirmed { throw .lost }
+    }
+
+    private struct Confirmations {
+        var missing: Int
+        let finished: (Bool) -> Void
+    }
+
+    private func confirmed() {
+        confirmations?.missing -= 1
+        guard let waiting = confirmations, waiting.missing == 0 else { return }
+        confirmations = nil
+        waiting.finished(true)
+    }
+
+    fileprivate func wantsToWrite() {
+        if !isConnected || isFlushing {
+            watcher?.wantsWrites = true
+        } else if !isDirty {
+            isDirty = true
+            loop.atEndOfTick(.commands, self)
+        }
+    }
+
+    fileprivate func hasWritten() { watcher?.wantsWrites = false }
+
+    func endOfTick() {
+        isDirty = false
+        guard let context else { return }
+        isFlushing = true
+        redisAsyncHandleWrite(context)
+        isFlushing = false
+    }
+
+    private func isReady(_ readiness: Readiness) {
+        if readiness.contains(.read), let context { redisAsyncHandleRead(context) }
+        // Reading may have freed the context.
+        if readiness.contains(.write), let context { redisAsyncHandleWrite(context) }
+    }
+
+    // MARK: Replies
+
+    fileprivate func replied(_ reply: UnsafePointer<redisReply>?) {
+        guard let reply else {
+            pending.removeFirst()?.call?.completed(.failure(.lost))
+            return
+        }
+        lastByteUs = loop.nowUs
+        let view = ReplyView(reply)
+        guard let entry = pending.removeFirst() else {
+            if view.count == 3, view[0].bytes == "subscribe" { confirmed() } else { onMessage?(view) }
+            return
+        }
+        guard let call = entry.call else { return }
+        guard view.isError else { return call.completed(.success(view)) }
+        if !entry.sentText, view.bytes.hasPrefix("NOSCRIPT") {
+            onNoScript?()
+            return send(call, deadlineUs: entry.deadlineUs, asText: true)
+        }
+        call.completed(.failure(RedisError(reply: view.bytes)))
+    }
+
+    // MARK: Deadlines
+
+    /// One timer for all calls: it is set for the earliest deadline known and looks at all of them when it fires.
+    private func watchDeadline(_ deadlineUs: Int64) {
+        let wanted = min(deadlineUs, loop.nowUs + stallUs)
+        guard wanted < timerAtUs else { return }
+        timerAtUs = wanted
+        if timer == nil { timer = LoopTimer(loop: loop) { [unowned self] in deadlinePassed() } }
+        timer!.start(afterUs: wanted - loop.nowUs)
+    }
+
+    private func deadlinePassed() {
+        timerAtUs = .max
+        let nowUs = MonotonicClock.nowUs()
+        let (expired, nextDeadlineUs) = pending.expire(nowUs: nowUs)
+        for call in expired { call.completed(.failure(.timeout)) }
+        guard !wasClosed, !pending.isEmpty else { return }
+        // A peer that is gone without a word would keep us waiting for ever.
+        if nowUs - lastByteUs >= stallUs { return close() }
+        watchDeadline(min(nextDeadlineUs ?? .max, lastByteUs + stallUs))
+    }
+}
+
+// C callbacks: plain functions, which find the link by the pointer they are given.
+
+private func link(_ pointer: UnsafeMutableRawPointer?) -> RedisLink {
+    Unmanaged<RedisLink>.fromOpaque(pointer!).takeUnretainedValue()
+}
+
+private func linkWantsToWrite(_ data: UnsafeMutableRawPointer?) { link(data).wantsToWrite() }
+
+private func linkHasWritten(_ data: UnsafeMutableRawPointer?) { link(data).hasWritten() }
+
+private func linkIsCleanedUp(_ data: UnsafeMutableRawPointer?) { link(data).cleanUp() }
+
+private func linkConnected(_ context: UnsafePointer<redisAsyncContext>?, _ status: Int32) {
+    link(context!.pointee.data).didConnect(status)
+}
+
+private func linkDisconnected(_ context: UnsafePointer<redisAsyncContext>?, _ status: Int32) {
+    link(context!.pointee.data).didClose()
+}
+
+private func linkReplied(
+    _ context: UnsafeMutablePointer<redisAsyncContext>?, _ reply: UnsafeMutableRawPointer?,
+    _ data: UnsafeMutableRawPointer?
+) {
+    link(data).replied(reply.map { UnsafePointer($0.assumingMemoryBound(to: redisReply.self)) })
+}

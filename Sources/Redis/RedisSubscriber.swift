@@ -1,0 +1,39 @@
+import Bytes
+import EventLoops
+
+/// A connection that only listens: channels are subscribed to again whenever it is made anew. What was published while
+/// it was away is lost, so `onResubscribed` is the moment to look at what is true now.
+public final class RedisSubscriber {
+    private let loop: EventLoop
+    private var connector: RedisConnector!
+    private var channels: [(name: String, receive: (ByteView) -> Void)] = []
+    /// Called each time all channels are subscribed to.
+    public var onResubscribed: (() -> Void)?
+
+    public init(loop: EventLoop, configuration: RedisConfiguration) {
+        self.loop = loop
+        connector = RedisConnector(loop: loop, configuration: configuration) { [unowned self] link in
+            try await subscribe(link)
+        }
+        connector.onReady = { [unowned self] in onResubscribed?() }
+    }
+
+    /// Adds a channel; before `start` only. `receive`'s view holds during the call.
+    public func subscribe(_ channel: String, _ receive: @escaping (ByteView) -> Void) {
+        channels.append((channel, receive))
+    }
+
+    public func start() { connector.start() }
+
+    public func close() { connector.close() }
+
+    private func subscribe(_ link: RedisLink) async throws {
+        link.onMessage = { [unowned self] message in
+            guard message.count == 3, message[0].bytes == "message" else { return }
+            for channel in channels where channel.name.withByteView({ $0 == message[1].bytes }) {
+                channel.receive(message[2].bytes)
+            }
+        }
+        try await link.subscribe(channels.map(\.name))
+    }
+}

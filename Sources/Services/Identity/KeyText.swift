@@ -1,0 +1,46 @@
+import Bytes
+import Digests
+
+/// Outside text as a part of a Redis key: bytes other than `A-Z a-z 0-9 - _ . ~ @` are percent-encoded, so that
+/// `{ } :` and spaces can neither collide nor choose a slot; text above 256 bytes stands as `sha256~…`.
+public enum KeyText {
+    static let longest = 256
+
+    public static func appendEscaped(_ text: ByteView, to key: ByteBuffer) {
+        if text.count > longest {
+            key.append("sha256~")
+            SHA256.hash(text).withByteView { key.append(hex: $0) }
+            return
+        }
+        let target = key.reserve(text.count * 3)
+        var length = 0
+        for i in 0..<text.count {
+            let byte = text[i]
+            if isPlain(byte) {
+                target[length] = byte
+                length += 1
+            } else {
+                let digits: StaticString = "0123456789ABCDEF"
+                target[length] = UInt8(ascii: "%")
+                target[length + 1] = digits.utf8Start[Int(byte >> 4)]
+                target[length + 2] = digits.utf8Start[Int(byte & 15)]
+                length += 3
+            }
+        }
+        key.didAppend(length)
+    }
+
+    public static func escaped(_ text: String) -> String {
+        let buffer = ByteBuffer(capacity: text.utf8.count * 3 + 16)
+        text.withByteView { appendEscaped($0, to: buffer) }
+        return buffer.view.string
+    }
+
+    @inline(__always)
+    static func isPlain(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x61...0x7A, 0x30...0x39, 0x41...0x5A, 0x2D, 0x5F, 0x2E, 0x7E, 0x40: true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,92 @@
+import Bytes
+import HTTP
+
+/// Which peers may speak for others, and whose request it is when they do.
+public struct TrustedProxies: Sendable {
+    private let blocks: [AddressBlock]
+    private let trustsUnixPeers: Bool
+
+    /// - Parameters:
+    ///   - blocks: the configured proxies.
+    ///   - isLoopbackOnly: the server listens on loopback only, so loopback and unix peers are our own machine.
+    public init(blocks: [AddressBlock], isLoopbackOnly: Bool) {
+        let loopback = ["127.0.0.0/8", "::1"].compactMap { AddressBlock($0) }
+        self.blocks = isLoopbackOnly ? blocks + loopback : blocks
+        trustsUnixPeers = isLoopbackOnly
+    }
+
+    public func trusts(_ address: IPAddress) -> Bool {
+        blocks.contains { $0.contains(address) }
+    }
+
+    /// Whether the peer of `exchange` may speak for others.
+    public func trusts(_ peer: PeerAddress) -> Bool {
+        switch peer {
+        case .unix: trustsUnixPeers
+        case .ip(let address): trusts(address)
+        }
+    }
+
+    /// The address of the client: the peer's, or, when the peer is trusted, the rightmost untrusted address of
+    /// `X-Forwarded-For`, else of `Forwarded` (RFC 7239). nil when only a unix socket is known.
+    public func clientAddress(_ exchange: Exchange, peer: PeerAddress) -> IPAddress? {
+        let peerAddress: IPAddress? = if case .ip(let address) = peer { address } else { nil }
+        guard trusts(peer) else { return peerAddress }
+        return forwarded(exchange, header: "x-forwarded-for") { $0 }
+            ?? forwarded(exchange, header: "forwarded", forValue) ?? peerAddress
+    }
+
+    /// Walks a header's list from its right end; stops at the first untrusted address. An entry that is no address
+    /// ends the walk at the last trusted one: whoever wrote it could write anything left of it.
+    private func forwarded(
+        _ exchange: Exchange, header: StaticString, _ addressPart: (ByteView) -> ByteView?
+    ) -> IPAddress? {
+        var entries: [ByteView] = []
+        exchange.headers(header) { value in
+            var start = 0
+            while start <= value.count {
+                let end = value.firstIndex(of: UInt8(ascii: ","), from: start) ?? value.count
+                entries.append(value.slice(start, end).trimmed)
+                start = end + 1
+            }
+        }
+        var last: IPAddress?
+        for entry in entries.reversed() {
+            guard let part = addressPart(entry), let address = IPAddress(withoutPort(part)) else { return last }
+            last = address
+            if !trusts(address) { return address }
+        }
+        return last
+    }
+
+    /// The `for=` value of one element of a `Forwarded` header.
+    private func forValue(_ element: ByteView) -> ByteView? {
+        var start = 0
+        while start <= element.count {
+            let end = element.firstIndex(of: UInt8(ascii: ";"), from: start) ?? element.count
+            let pair = element.slice(start, end).trimmed
+            if pair.count > 4, pair.slice(0, 4).equalsIgnoringCase("for=") {
+                let value = pair.dropFirst(4)
+                let isQuoted = value.count >= 2 && value[0] == UInt8(ascii: "\"")
+                return isQuoted ? value.slice(1, value.count - 1) : value
+            }
+            start = end + 1
+        }
+        return nil
+    }
+
+    /// `192.0.2.1:4711` and `[2001:db8::1]:4711` without port and brackets.
+    private func withoutPort(_ text: ByteView) -> ByteView {
+        if text.count > 2, text[0] == UInt8(ascii: "["), let close = text.firstIndex(of: UInt8(ascii: "]")) {
+            return text.slice(1, close)
+        }
+        guard let colon = text.firstIndex(of: UInt8(ascii: ":")) else { return text }
+        return text.firstIndex(of: UInt8(ascii: ":"), from: colon + 1) == nil ? text.slice(0, colon) : text
+    }
+}
+
+/// The other end of a connection.
+public enum PeerAddress: Sendable, Equatable {
+    case unix
+    case ip(IPAddress)
+}

@@ -1,0 +1,33 @@
+import Bytes
+import HTTP
+
+/// The part of a list that a request asks for: `?limit=` (default 100, at most 1000) and `?cursor=`.
+public struct Page: Sendable {
+    public let limit: Int
+    public let cursor: String?
+
+    public init(_ exchange: Exchange) throws(Problem) {
+        cursor = exchange.queryItem("cursor")
+        guard let text = exchange.queryItem("limit") else {
+            limit = 100
+            return
+        }
+        guard let limit = Int(text), (1...1000).contains(limit) else {
+            throw .field("limit", "must be from 1 to 1000")
+        }
+        self.limit = limit
+    }
+
+    /// Names the next page in the answer's `Link` header.
+    public func addNextLink(_ cursor: String, to exchange: Exchange) {
+        exchange.addHeader("Link") { header in
+            header.append("<")
+            header.append(exchange.path)
+            header.append("?limit=")
+            header.append(decimal: limit)
+            header.append("&cursor=")
+            cursor.withByteView { KeyText.appendEscaped($0, to: header) }
+            header.append(">; rel=\"next\"")
+        }
+    }
+}

@@ -1,0 +1,64 @@
+import Bytes
+import HTTP
+import JSON
+import Redis
+import Telemetry
+
+/// The one mapping from errors to HTTP.
+public enum ProblemReply {
+    /// Answers `exchange` with the problem document of `error`.
+    public static func send(_ error: any Error, to exchange: Exchange, log: Logger) {
+        let problem = problem(for: error, log: log)
+        exchange.beginReply(problem.kind.status)
+        exchange.addHeader("Cache-Control", "no-store")
+        if let seconds = problem.retryAfterS { exchange.addHeader("Retry-After", decimal: seconds) }
+        if let allow = problem.allow { exchange.addHeader("Allow", allow) }
+        if problem.kind == .unauthenticated { exchange.addHeader("WWW-Authenticate", "Bearer") }
+        exchange.finishReply(contentType: "application/problem+json") { body in
+            var json = JSONWriter(body)
+            json.beginObject()
+            writeFields(problem, to: &json)
+            json.endObject()
+        }
+    }
+
+    /// Writes the document's members into an object that is already begun.
+    public static func writeFields(_ problem: Problem, to json: inout JSONWriter) {
+        json.field("type", "/problems/" + problem.kind.rawValue)
+        json.field("title", problem.kind.title)
+        json.field("status", problem.kind.status)
+        json.field("detail", problem.detail)
+        json.field("error", problem.detail)
+        if let field = problem.field { json.field("field", field) }
+    }
+
+    static func problem(for error: any Error, log: Logger) -> Problem {
+        switch error {
+        case let problem as Problem:
+            return problem
+        case RoutingError.notFound:
+            return Problem(.notFound, "there is nothing at this path")
+        case RoutingError.methodNotAllowed(let allow):
+            var problem = Problem(.methodNotAllowed, "this path takes \(allow)")
+            problem.allow = allow
+            return problem
+        case let error as JSONError:
+            return Problem(.invalidRequest, "the body is not the JSON that is expected: \(error.description)")
+        case let error as RedisError:
+            return store(error, log: log)
+        default:
+            log.error("unexpected error in a handler", ["error": .string(String(describing: error))])
+            return Problem(.internalError, "something went wrong here; it has been logged")
+        }
+    }
+
+    private static func store(_ error: RedisError, log: Logger) -> Problem {
+        if case .server(let code, let message) = error {
+            if code == "OOM" { return Problem(.storeFull, "the store is full", retryAfterS: 1) }
+            log.error("redis refused a command", ["code": .string(code), "message": .string(message)])
+            return Problem(.internalError, "something went wrong here; it has been logged")
+        }
+        let doubt = error.mayHaveRun ? "; the request may have taken effect" : ""
+        return Problem(.unavailable, "the store did not answer in time\(doubt)", retryAfterS: 1)
+    }
+}
