@@ -57,6 +57,18 @@ let package = Package(
         .testTarget(
             name: "HTTPTests", dependencies: ["HTTP", "JSON", "Bytes", "EventLoops"], exclude: ["Corpus"],
             cSettings: gnu),
+        .testTarget(name: "BytesTests", dependencies: ["Bytes"]),
+        .testTarget(name: "TimeZonesTests", dependencies: ["TimeZones"]),
+        .testTarget(name: "EventLoopsTests", dependencies: ["EventLoops"], cSettings: gnu),
+        .testTarget(
+            name: "ServicesTests", dependencies: ["Services", "Bytes", "Digests", "JSON"], cSettings: gnu),
+        .testTarget(
+            name: "RateLimitingTests",
+            dependencies: ["RateLimiting", "Services", "Bytes", "EventLoops", "JSON", "Redis", "TimeZones"],
+            cSettings: gnu),
+        .testTarget(
+            name: "ApplicationTests", dependencies: ["Application", "Services", "Telemetry"], cSettings: gnu),
+        .testTarget(name: "TidyTests"),
         .executableTarget(name: "Quartermaster", dependencies: ["Application", "RateLimiting"]),
     ]
 )

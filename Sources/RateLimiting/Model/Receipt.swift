@@ -15,6 +15,8 @@ struct Receipt: Equatable {
         rules = policies.rules.enumerated().compactMap { i, rule in
             decision.outcome(i).verdict == .allowed ? (rule.rule.id, rule.rule.generation) : nil
         }
+        // Shadow rules alone, and none of them counted it.
+        if rules.isEmpty { return nil }
     }
 
     /// Reads a receipt that a client brings back.
@@ -32,6 +34,7 @@ struct Receipt: Equatable {
             guard pair.count == 2, let generation = Int(pair[1]) else { throw malformed }
             rules.append((String(pair[0]), generation))
         }
+        if rules.isEmpty { throw malformed }
         self.rules = rules
     }
 
