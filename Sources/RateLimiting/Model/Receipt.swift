@@ -22,7 +22,7 @@ struct Receipt: Equatable {
     /// Reads a receipt that a client brings back.
     init(text: String) throws(Problem) {
         let malformed = Problem.field("receipt", "is not one that was given out")
-        let parts = text.split(separator: "-", maxSplits: 2)
+        let parts = text.split(separator: "-", maxSplits: 2, omittingEmptySubsequences: false)
         guard parts.count == 3, let nowUs = Int(parts[0]), let cost = Int(parts[1]), nowUs > 0,
             (1...CheckRequest.largestCost).contains(cost)
         else { throw malformed }
