@@ -13,7 +13,7 @@ func service(_ name: String, dependencies: [Target.Dependency], lua area: String
 
 /// Tests that start real servers.
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name + "Tests", dependencies: dependencies + ["TestSupport"])
+    .testTarget(name: name + "Tests", dependencies: dependencies + ["TestSupport"], cSettings: gnu)
 }
 
 let package = Package(
@@ -69,6 +69,16 @@ let package = Package(
         .testTarget(
             name: "LoadTestTests", dependencies: ["Bytes", "EventLoops", "JSON", "LoadTest", "Telemetry"],
             cSettings: gnu),
+        .testTarget(name: "BytesTests", dependencies: ["Bytes"]),
+        .testTarget(name: "TimeZonesTests", dependencies: ["TimeZones"]),
+        .testTarget(name: "EventLoopsTests", dependencies: ["EventLoops"], cSettings: gnu),
+        .testTarget(name: "ServicesTests", dependencies: ["Bytes", "Digests", "JSON", "Services"], cSettings: gnu),
+        .testTarget(
+            name: "ApplicationTests", dependencies: ["Application", "Services", "Telemetry"], cSettings: gnu),
+        .testTarget(name: "TidyTests"),
         tests("Redis", ["Bytes", "EventLoops", "Redis"]),
+        tests(
+            "RateLimiting",
+            ["Bytes", "EventLoops", "HTTP", "JSON", "RateLimiting", "Redis", "Services", "TimeZones"]),
     ]
 )

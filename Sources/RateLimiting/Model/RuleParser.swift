@@ -99,7 +99,9 @@ struct RuleDraft {
         if let endpoint = try fields.string("endpoint", max: 1024) {
             guard EndpointPattern(endpoint) != nil else {
                 throw .field(
-                    fields.name("endpoint"), "must begin with / and may end with *, with {name} for one segment")
+                    fields.name("endpoint"),
+                    "must begin with / and may end with *, with {name} for one segment, of which there are at most "
+                        + "\(EndpointPattern.mostSegments)")
             }
             match.endpoint = endpoint
         }
