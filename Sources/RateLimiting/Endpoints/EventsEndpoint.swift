@@ -39,6 +39,13 @@ final class EventsEndpoint {
         }
     }
 
+    /// Ends every stream; subscribers come back to another replica with what they saw last.
+    func closeAll() {
+        let streams = subscribers.values.map(\.stream)
+        subscribers = [:]
+        for stream in streams { stream.close() }
+    }
+
     private func subscribe(_ exchange: Exchange) async throws {
         var lastID: String?
         if let header = exchange.header("last-event-id")?.string {

@@ -45,6 +45,9 @@ struct RuleDraft {
             per = try RuleDraft.keyParts(parts, fields.name("per"))
         }
         try fields.finish()
+        if case .limit(.concurrency) = effect, onStoreFailure == .local {
+            throw .field(fields.name("onStoreFailure"), "cannot be local for concurrency: leases are only in the store")
+        }
     }
 
     private enum Action: String, CaseIterable { case limit, allow, deny }
