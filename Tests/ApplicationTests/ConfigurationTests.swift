@@ -46,7 +46,8 @@ struct ConfigurationTests {
     @Test func everySettingIsReadFromEachPlace() throws {
         let values = [
             "host": "::1", "port": "81", "socket": "/run/qm", "max-connections": "5", "trusted-proxies": "10.0.0.0/8",
-            "tokens": "t", "redis": "redis://h:1/2", "embedded": "true", "data-dir": "d", "prefix": "p:", "replicas": "3",
+            "tokens": "t", "redis": "redis://h:1/2", "embedded": "true", "data-dir": "d", "prefix": "p:",
+            "replicas": "3",
             "loops": "4", "services": "a,b", "rules": "r", "check-budget": "7", "drain-delay": "8", "drain-grace": "9",
             "log-level": "debug", "log-format": "json",
         ]
@@ -87,7 +88,8 @@ struct ConfigurationTests {
         ("port", "http", "0 to 65535"), ("port", "", "0 to 65535"), ("max-connections", "0", "1 to"),
         ("trusted-proxies", "10.0.0.1/8", "10.0.0.0/8"), ("trusted-proxies", "proxy", "10.0.0.0/8"),
         ("redis", "http://x", "redis://"), ("redis", "redis://h:0", "port"), ("embedded", "maybe", "true or false"),
-        ("prefix", "a b", "braces"), ("prefix", "{a}", "braces"), ("replicas", "0", "1 to"), ("loops", "257", "0 to 256"),
+        ("prefix", "a b", "braces"), ("prefix", "{a}", "braces"), ("replicas", "0", "1 to"),
+        ("loops", "257", "0 to 256"),
         ("check-budget", "0", "1 to"), ("drain-delay", "1s", "0 to"), ("drain-grace", "600001", "0 to 600000"),
         ("log-level", "loud", "debug, info, warning, error"), ("log-format", "xml", "json or text"),
         ("socket", String(repeating: "x", count: 108), "108 bytes"),
@@ -123,7 +125,8 @@ struct ConfigurationTests {
 struct SecretsTests {
     @Test(arguments: [
         ("redis://user:s3cret@host:6380/2", "redis://host:6380/2"), ("redis://:s3cret@host", "redis://host:6379"),
-        ("redis://:s%20s3cret%40@[::1]", "redis://[::1]:6379"), ("unix:///run/redis.sock?db=3", "unix:///run/redis.sock?db=3"),
+        ("redis://:s%20s3cret%40@[::1]", "redis://[::1]:6379"),
+        ("unix:///run/redis.sock?db=3", "unix:///run/redis.sock?db=3"),
     ])
     func theRedisURLIsShownWithoutCredentials(_ url: String, _ shown: String) throws {
         let setting = try #require(Setting.all.first { $0.name == "redis" })
@@ -134,7 +137,8 @@ struct SecretsTests {
 
     /// A mistyped URL is told without repeating what may be a password.
     @Test(arguments: [
-        "redis://:s3cret", "redis://user:s3cret", "redis://user:s3cret/0", "redis://s3cret@host", "redis://:s3cret@host:x",
+        "redis://:s3cret", "redis://user:s3cret", "redis://user:s3cret/0", "redis://s3cret@host",
+        "redis://:s3cret@host:x",
         "redis://:s3cret@host/s3cret", "redis://:s3cret@", "http://:s3cret@host", "redis://:s3cret%@host",
         "redis://host/:s3cret", "redis://:pa/s3cret:1",
     ])

@@ -20,7 +20,8 @@ struct LocalLimitsTests {
             let missing = isAllowed ? 0 : needed - held
             return Outcome(
                 verdict: isAllowed ? .allowed : .refused, remaining: Int(held / windowUs),
-                resetUs: Int((share * windowUs - held + share - 1) / share), retryUs: Int((missing + share - 1) / share))
+                resetUs: Int((share * windowUs - held + share - 1) / share), retryUs: Int((missing + share - 1) / share)
+            )
         }
     }
 
