@@ -60,7 +60,8 @@ public struct RedisConfiguration: Sendable, Equatable {
         address = .tcp(host: host, port: port)
         let text = parts.count == 2 && !parts[1].isEmpty ? String(parts[1]) : "0"
         guard let database = Int(text), database >= 0 else {
-            throw URLError(description: "must end in a database number, not \(text)")
+            // Not what stands there, which may be a part of a password.
+            throw URLError(description: "must end in a database number")
         }
         self.database = database
     }
