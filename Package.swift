@@ -11,11 +11,6 @@ func service(_ name: String, dependencies: [Target.Dependency], lua area: String
         resources: scripts.map { .embedInCode("../../lua/\(area)/\($0).lua") })
 }
 
-/// A test target; every one may use the support that starts real servers.
-func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
-    .testTarget(name: name + "Tests", dependencies: dependencies + ["TestSupport"], exclude: exclude)
-}
-
 let package = Package(
     name: "quartermaster",
     products: [
@@ -23,18 +18,18 @@ let package = Package(
         .library(name: "QuartermasterKit", targets: ["Application", "Services", "RateLimiting"]),
     ],
     targets: [
-        .systemLibrary(name: "CLibevent", providers: [.apt(["libevent-dev"])]),
         .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CLibevent", providers: [.apt(["libevent-dev"])]),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
         .target(name: "Bytes"),
-        .target(name: "Digests", dependencies: ["Bytes", "CSodium"]),
         .target(name: "Telemetry", dependencies: ["Bytes"]),
+        .target(name: "Digests", dependencies: ["Bytes", "CSodium"]),
         .target(name: "JSON", dependencies: ["Bytes"]),
         .target(name: "TimeZones"),
         .target(name: "EventLoops", dependencies: ["CLibevent", "CLinux"], cSettings: gnu),
-        .target(name: "Redis", dependencies: ["Bytes", "EventLoops", "CHiredis"]),
-        .target(name: "HTTP", dependencies: ["Bytes", "JSON", "EventLoops"], cSettings: gnu),
+        .target(name: "Redis", dependencies: ["Bytes", "CHiredis", "EventLoops"]),
+        .target(name: "HTTP", dependencies: ["Bytes", "EventLoops", "JSON"], cSettings: gnu),
         service(
             "Services", dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Telemetry"],
             lua: "services", ["presence"]),
@@ -45,25 +40,32 @@ let package = Package(
             ],
             lua: "rate_limiting",
             [
-                "token_bucket", "sliding_window", "sliding_window_counter", "fixed_window", "quota", "concurrency",
-                "check_one", "check_all", "refund", "lease_renew", "lease_release", "rules_read", "rules_change",
+                "clock", "token_bucket", "sliding_window", "sliding_window_counter", "fixed_window", "quota",
+                "concurrency", "check_one", "check_all", "refund", "lease_renew", "lease_release", "rules_read",
+                "rules_change",
             ]),
         .target(
             name: "Application",
             dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry"]),
+        .executableTarget(name: "Quartermaster", dependencies: ["Application", "RateLimiting"]),
+        .executableTarget(
+            name: "LoadTest", dependencies: ["Bytes", "EventLoops", "JSON", "Telemetry"], cSettings: gnu),
+
         .target(
             name: "TestSupport",
             dependencies: [
                 "Application", "Bytes", "EventLoops", "JSON", "RateLimiting", "Services", "Telemetry",
             ],
             path: "Tests/TestSupport"),
-        tests("Redis", ["Redis", "Bytes", "EventLoops"]),
-        .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", "Bytes", "JSON"]),
-        .testTarget(name: "DigestsTests", dependencies: ["Digests", "Bytes"]),
-        .testTarget(name: "JSONTests", dependencies: ["JSON", "Bytes"]),
+        .testTarget(name: "RedisTests", dependencies: ["Bytes", "EventLoops", "Redis", "TestSupport"]),
+        .testTarget(name: "TelemetryTests", dependencies: ["Bytes", "JSON", "Telemetry"]),
+        .testTarget(name: "DigestsTests", dependencies: ["Bytes", "Digests"]),
+        .testTarget(name: "JSONTests", dependencies: ["Bytes", "JSON"]),
         .testTarget(
-            name: "HTTPTests", dependencies: ["HTTP", "JSON", "Bytes", "EventLoops"], exclude: ["Corpus"],
+            name: "HTTPTests", dependencies: ["Bytes", "EventLoops", "HTTP", "JSON"], exclude: ["Corpus"],
             cSettings: gnu),
-        .executableTarget(name: "Quartermaster", dependencies: ["Application", "RateLimiting"]),
+        .testTarget(
+            name: "LoadTestTests", dependencies: ["Bytes", "EventLoops", "JSON", "LoadTest", "Telemetry"],
+            cSettings: gnu),
     ]
 )

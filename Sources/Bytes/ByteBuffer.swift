@@ -86,7 +86,8 @@ public final class ByteBuffer {
     /// Makes room for `n` more bytes and returns where they go; `didAppend` says how many were written.
     @inlinable
     public func reserve(_ n: Int) -> UnsafeMutablePointer<UInt8> {
-        if end + n > capacity { grow(toHold: n) }
+        // A buffer without memory has no address, not even one for nothing to be written at.
+        if end + n > capacity || base == nil { grow(toHold: n) }
         return base.unsafelyUnwrapped + end
     }
 

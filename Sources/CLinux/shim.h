@@ -4,6 +4,7 @@
 // Linux calls that the Glibc module leaves out or hides behind _GNU_SOURCE.
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 
 extern int accept4(int, struct sockaddr *, socklen_t *, int);
 

@@ -1,34 +1,43 @@
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-if ARGV[1] ~= '' then now = tonumber(ARGV[1]) end
-local rate, unit, capacity = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local full = capacity * unit
-local reply, n, at = {now}, 1, 7
+-- Decides requests under one rule: the driver behind clock, one strategy's file and `local strategy = …`.
+-- KEYS    one per subject, all under the same rule
+-- ARGV    1 now, µs ('' for Redis's clock)   2 flags: '', 'peek' (consume nothing), 'ttl', 'peek,ttl'
+--         then the strategy's parameters; then per subject: how many requests, their costs in order of arrival
+-- RETURNS {now, per subject and request: word, remaining, reset, retry} and a trailer. word: allowed; refused (again
+--         allowed after `retry` µs if nobody else comes); exceeds (cost above capacity: refused for good); broken (the
+--         key holds something else). reset: µs until the state says nothing.
+--         Trailer: with 'ttl' per key its remaining life in ms; then 'clock-reset' per state that lay over 1 s ahead.
+--         {now, 'stale'}: the given calendar periods do not cover now; nothing was done.
+-- EFFECTS consumes for every allowed request; each key lives until its state says nothing
+-- COST    O(requests) times the strategy's
+local peek, ttl = string.find(ARGV[2], 'peek', 1, true), string.find(ARGV[2], 'ttl', 1, true)
+local at = 3 + strategy.arity
+if strategy.stale and strategy.stale(3) then return {now, 'stale'} end
+
+local reply, n, ordinal, lives = {now}, 1, 0, {}
 for k = 1, #KEYS do
-  local used, t = 0, now
-  local v = redis.call('GET', KEYS[k])
-  if v then
-    local a, b = string.match(v, '^(%d+) (%d+)')
-    used = a - (now - b) * rate
-    if used < 0 then used = 0 end
-  end
-  local wrote = false
+  local state = strategy.load(KEYS[k], 3)
+  local consumed = false
   for i = at + 1, at + ARGV[at] do
-    local cost = ARGV[i] * unit
-    if used + cost <= full then
-      used = used + cost
-      wrote = true
-      reply[n + 1] = 'allowed'
-      reply[n + 4] = 0
+    ordinal = ordinal + 1
+    if state.broken then
+      reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = 'broken', 0, 0, 0
     else
-      reply[n + 1] = 'refused'
-      reply[n + 4] = math.ceil((used + cost - full) / rate)
+      local cost = tonumber(ARGV[i])
+      local word, retry = strategy.decide(state, cost)
+      if word == 'allowed' and not peek then
+        strategy.commit(state, cost, ordinal)
+        consumed = true
+      end
+      reply[n + 1], reply[n + 4] = word, retry
+      reply[n + 2], reply[n + 3] = strategy.report(state)
     end
-    reply[n + 2] = math.floor((full - used) / unit)
-    reply[n + 3] = math.ceil(used / rate)
     n = n + 4
   end
-  if wrote then redis.call('SET', KEYS[k], string.format('%d %d', used, now), 'PX', math.ceil(used / rate / 1000)) end
+  if consumed then strategy.save(KEYS[k], state) end
+  if ttl then lives[k] = state.broken and 0 or strategy.life(state) end
   at = at + ARGV[at] + 1
 end
+for k = 1, #lives do reply[n + k] = lives[k] end
+n = n + #lives
+for i = 1, resets do reply[n + i] = 'clock-reset' end
 return reply

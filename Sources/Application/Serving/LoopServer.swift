@@ -25,7 +25,22 @@ final class LoopServer {
         let routes = Routes(router: router, context: context)
         self.system.add(to: routes)
         for service in services { service.addRoutes(to: routes) }
+        if context.isFirstLoop { redis.onStateChange = { [unowned redis] in LoopServer.tell($0, redis, process) } }
         redis.start()
+    }
+
+    /// Logs what an operator would ask about when Redis comes or goes. One loop speaks for the process.
+    private static func tell(_ isReady: Bool, _ redis: RedisClient, _ process: ProcessContext) {
+        guard isReady else { return process.log.warning("redis lost", ["redis": .string("\(process.redis)")]) }
+        process.log.info(
+            "redis connected",
+            [
+                "redis": .string("\(process.redis)"), "version": .string(redis.serverInfo["redis_version"] ?? ""),
+            ])
+        if let policy = redis.serverInfo["maxmemory_policy"], policy != "noeviction" {
+            process.log.warning(
+                "redis may evict what must not be lost; set maxmemory-policy noeviction", ["policy": .string(policy)])
+        }
     }
 
     /// Prepares the services; Redis is reachable by now.

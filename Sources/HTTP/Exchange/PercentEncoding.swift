@@ -7,9 +7,11 @@ enum PercentEncoding {
     /// As HTML forms encode: a plus is a space.
     static func decodeQuery(_ text: ByteView) -> String { decode(text, plusIsSpace: true) }
 
-    /// Whether `text`, once decoded, is `other`.
+    /// Whether `text`, once decoded as in a query, is `other`.
     static func equals(_ text: ByteView, _ other: StaticString) -> Bool {
-        text == other || (text.firstIndex(of: 0x25) != nil && decodeQuery(text).withByteView { $0 == other })
+        if text == other { return true }
+        guard text.firstIndex(of: 0x25) != nil || text.firstIndex(of: 0x2B) != nil else { return false }
+        return decodeQuery(text).withByteView { $0 == other }
     }
 
     private static func decode(_ text: ByteView, plusIsSpace: Bool) -> String {

@@ -1,4 +1,5 @@
 import Bytes
+import EventLoops
 
 /// The body of an answer, sent as it comes to be.
 ///
@@ -26,6 +27,8 @@ public final class ResponseStream {
         self.exchange = exchange
         connection = exchange.connection
     }
+
+    public var loop: EventLoop { connection.server.loop }
 
     /// Bytes that are written and have not been taken by the operating system.
     public var bufferedBytes: Int { isOpen ? connection.committed : 0 }
@@ -60,6 +63,12 @@ public final class ResponseStream {
         scratch.removeAll()
         body(scratch)
         write(scratch.view)
+    }
+
+    /// Offers what waits to the operating system now rather than at the end of the tick. False when the client has left.
+    func flush() -> Bool {
+        if !connection.isStalled { connection.write() }
+        return isOpen
     }
 
     /// Ends the answer; the connection goes on to the next request.

@@ -5,18 +5,14 @@ enum RateLimitScripts {
     /// One rule: the strategy's own file and the driver for many subjects under one rule.
     static let single: [StrategyName: Script] = Dictionary(
         uniqueKeysWithValues: StrategyName.allCases.map { name in
-            (
-                name,
-                Script(
-                    name: "check_one_" + name.rawValue,
-                    source: join([source(of: name), PackageResources.check_one_lua]))
-            )
+            let choice = [UInt8]("local strategy = \(name.rawValue)".utf8)
+            let source = join([PackageResources.clock_lua, source(of: name), choice, PackageResources.check_one_lua])
+            return (name, Script(name: "check_one_\(name.rawValue)", source: source))
         })
 
     /// Several rules: all strategies and the driver that decides all before it commits any.
-    static let composed = Script(name: "check_all", source: join(strategies + [PackageResources.check_all_lua]))
-
-    static let refund = Script(name: "refund", source: join(strategies + [PackageResources.refund_lua]))
+    static let composed = Script(name: "check_all", source: withAllStrategies(PackageResources.check_all_lua))
+    static let refund = Script(name: "refund", source: withAllStrategies(PackageResources.refund_lua))
     static let leaseRenew = Script(name: "lease_renew", source: PackageResources.lease_renew_lua)
     static let leaseRelease = Script(name: "lease_release", source: PackageResources.lease_release_lua)
     static let rulesRead = Script(name: "rules_read", source: PackageResources.rules_read_lua)
@@ -28,7 +24,9 @@ enum RateLimitScripts {
         ]
     }
 
-    private static var strategies: [[UInt8]] { StrategyName.allCases.map(source) }
+    private static func withAllStrategies(_ driver: [UInt8]) -> [UInt8] {
+        join([PackageResources.clock_lua] + StrategyName.allCases.map(source) + [driver])
+    }
 
     private static func source(of name: StrategyName) -> [UInt8] {
         switch name {

@@ -35,21 +35,25 @@ final class RawClient {
 
     deinit { close(descriptor) }
 
-    /// Sends what the other side takes; a reset is no error here.
-    func send(_ bytes: [UInt8]) {
+    /// Sends what the other side takes. False when it takes no more; that is for the test to judge.
+    @discardableResult
+    func send(_ bytes: [UInt8]) -> Bool {
         var sent = 0
         while sent < bytes.count {
             let count = bytes.withUnsafeBytes {
                 Glibc.send(descriptor, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
             }
-            if count <= 0 { return }
+            if count <= 0 { return false }
             sent += count
         }
+        return true
     }
 
-    func send(_ text: String) { send(Array(text.utf8)) }
+    @discardableResult
+    func send(_ text: String) -> Bool { send(Array(text.utf8)) }
 
-    func get(_ path: String, _ fields: String = "") { send("GET \(path) HTTP/1.1\r\nHost: a\r\n\(fields)\r\n") }
+    @discardableResult
+    func get(_ path: String, _ fields: String = "") -> Bool { send("GET \(path) HTTP/1.1\r\nHost: a\r\n\(fields)\r\n") }
 
     func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
@@ -66,6 +70,15 @@ final class RawClient {
         let count = Glibc.read(descriptor, &bytes, bytes.count)
         if count > 0 { unread += bytes[..<count] }
         return count > 0
+    }
+
+    /// Reads on and forgets what has been read, until it ends in `last`; `heard` is told how much came each time.
+    func readOn(until last: String, _ heard: (Int) -> Void) {
+        while fill() {
+            heard(unread.count)
+            if unread.suffix(last.utf8.count).elementsEqual(last.utf8) { return }
+            unread = []
+        }
     }
 
     /// Whether the other side ends the connection without sending more.

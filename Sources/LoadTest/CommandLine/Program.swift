@@ -1,0 +1,85 @@
+import Bytes
+import EventLoops
+import Glibc
+import JSON
+
+/// The program behind main.swift.
+enum Program {
+    /// Runs a command line and returns the exit code: 0 good, 1 not every answer was as expected, 64 usage.
+    static func run(_ arguments: [String]) -> Int32 {
+        Signals.block([])
+        do throws(any Error) {
+            switch try Command.parse(arguments) {
+            case .help:
+                say(Command.helpText)
+                return 0
+            case .setup(let target, let token):
+                for line in try RuleSetup.apply(to: target, token: token) { say(line + "\n") }
+                return 0
+            case .run(let options): return run(options)
+            case .table(let files, let json): return try table(files, json)
+            }
+        } catch let error as UsageError {
+            complain("\(error)\nLoadTest help says more.\n")
+            return 64
+        } catch {
+            complain("\(error)\n")
+            return 1
+        }
+    }
+
+    private static func run(_ options: RunOptions) -> Int32 {
+        let workload = Workload(
+            options.workload, host: options.target.host, keys: options.keys, seed: options.seed, path: options.path,
+            token: options.token)
+        let loop = EventLoop()
+        let run = LoadRun(loop: loop, options: options, workload: workload)
+        loop.run { run.start() }
+        let result = run.result
+        if options.printsJSON {
+            let buffer = ByteBuffer()
+            result.write(to: buffer)
+            say(buffer.view.string + "\n")
+        } else {
+            say(result.report)
+        }
+        if options.printsJSON, !result.isGood { complain(result.report) }
+        return result.isGood ? 0 : 1
+    }
+
+    private static func table(_ files: [String], _ json: String?) throws -> Int32 {
+        var runs: [RunResult] = []
+        for file in files {
+            guard let text = readFile(file) else { throw UsageError(description: "\(file) cannot be read") }
+            for line in text.split(separator: "\n") {
+                guard let value = String(line).withByteView({ try? JSONValue(parsing: $0) }),
+                    let run = RunResult(json: value)
+                else { throw UsageError(description: "\(file) has a line that is no result: \(line)") }
+                runs.append(run)
+            }
+        }
+        let table = Table(runs)
+        say(table.text)
+        if let json {
+            let buffer = ByteBuffer()
+            table.write(to: buffer)
+            let descriptor = open(json, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+            guard descriptor >= 0 else { throw UsageError(description: "\(json) cannot be written") }
+            defer { close(descriptor) }
+            emit(buffer.view, descriptor)
+        }
+        return 0
+    }
+
+    private static func say(_ text: String) { text.withByteView { emit($0, 1) } }
+
+    private static func complain(_ text: String) { text.withByteView { emit($0, 2) } }
+
+    private static func emit(_ bytes: ByteView, _ descriptor: Int32) {
+        var rest = bytes
+        while !rest.isEmpty {
+            let written = write(descriptor, rest.base, rest.count)
+            if written > 0 { rest = rest.dropFirst(written) } else if errno != EINTR { return }
+        }
+    }
+}
