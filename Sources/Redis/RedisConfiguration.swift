@@ -83,7 +83,9 @@ public struct RedisConfiguration: Sendable, Equatable {
             (host, rest) = (text[..<colon], text[colon...])
         }
         let port = rest.isEmpty ? 6379 : rest.hasPrefix(":") ? number(rest.dropFirst()) : nil
-        guard let port, (1...65_535).contains(port), !host.isEmpty else {
+        guard let port, (1...65_535).contains(port), !host.isEmpty,
+            host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && !"/?#[]@".utf8.contains($0) })
+        else {
             throw URLError(
                 description: "must name a host and a port from 1 to 65535, an IPv6 address in square brackets")
         }

@@ -166,6 +166,9 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
 
     // MARK: Replies
 
+    /// How Redis says that it has forgotten a script. A script's own errors may begin with the same word.
+    private static let unknownScript: StaticString = "NOSCRIPT No matching script"
+
     func replied(_ reply: UnsafePointer<redisReply>?) {
         guard let reply else {
             pending.removeFirst()?.call?.completed(.failure(.lost))
@@ -178,7 +181,7 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
         }
         guard let call = entry.call else { return }
         guard view.isError else { return call.completed(.success(view)) }
-        if !entry.sentText, view.bytes.hasPrefix("NOSCRIPT") {
+        if !entry.sentText, view.bytes.hasPrefix(RedisLink.unknownScript) {
             onNoScript?()
             return send(call, deadlineUs: entry.deadlineUs, asText: true)
         }
