@@ -10,11 +10,12 @@ typealias Client = OnLoop<RedisClient>
 extension OnLoop<RedisClient> {
     /// A client that is started; it need not be connected yet.
     static func start(
-        _ url: String, scripts: [Script] = [], configure: @Sendable (inout RedisConfiguration) -> Void = { _ in }
+        _ url: String, scripts: [Script] = [], on thread: LoopThread = LoopThread(),
+        configure: @Sendable (inout RedisConfiguration) -> Void = { _ in }
     ) async throws -> Client {
         var configuration = try RedisConfiguration(url: url)
         configure(&configuration)
-        let client = await Client { [configuration] loop in
+        let client = await Client(thread) { [configuration] loop in
             RedisClient(loop: loop, configuration: configuration, scripts: scripts)
         }
         try await client.run { $0.start() }

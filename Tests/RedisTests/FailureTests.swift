@@ -111,10 +111,11 @@ import Testing
     @Test func closedAtAnyMoment() async throws {
         let server = try RedisServer(options: .init(listensOnTCP: true))
         var random = SeededRandom()
+        let thread = LoopThread()
         for i in 0..<60 {
             let client = try await Client.start(
                 i.isMultiple(of: 2) ? server.url : "redis://localhost:\(server.port!)",
-                scripts: [Script("a", "return 1"), Script("b", "return 2")])
+                scripts: [Script("a", "return 1"), Script("b", "return 2")], on: thread)
             let pauseUs = Int64(random.int(0...3000))
             let closesFirst = random.oneIn(2)
             let outcomes = Outcomes()
@@ -130,5 +131,6 @@ import Testing
             await eventually {
                 (try? server.redis("CLIENT", "LIST"))?.split(separator: "\n").count == 1
             })
+        withExtendedLifetime(thread) {}
     }
 }

@@ -15,9 +15,11 @@ import Testing
     private let resubscribed = Journal<Bool>()
 
     /// A subscriber of the two channels; it has been told to start.
-    private func subscribe(_ url: String, _ channels: [String]) async throws -> Subscriber {
+    private func subscribe(
+        _ url: String, _ channels: [String], on thread: LoopThread = LoopThread()
+    ) async throws -> Subscriber {
         let configuration = try RedisConfiguration(url: url)
-        let subscriber = await Subscriber { loop in RedisSubscriber(loop: loop, configuration: configuration) }
+        let subscriber = await Subscriber(thread) { loop in RedisSubscriber(loop: loop, configuration: configuration) }
         try await subscriber.run { [heard, resubscribed] subscriber in
             for channel in channels {
                 subscriber.subscribe(channel) { heard.add(Heard(channel: channel, message: $0.string)) }
@@ -79,11 +81,13 @@ import Testing
     /// Released without being closed, it leaves no connection behind.
     @Test func releasedAtAnyMoment() async throws {
         let server = try RedisServer()
+        let thread = LoopThread()
         for i in 0..<20 {
-            let subscriber = try await subscribe(server.url, ["a"])
+            let subscriber = try await subscribe(server.url, ["a"], on: thread)
             if i.isMultiple(of: 2) { #expect(await eventually { resubscribed.count > 0 }) }
             withExtendedLifetime(subscriber) {}
         }
         #expect(await eventually { (try? server.redis("CLIENT", "LIST"))?.split(separator: "\n").count == 1 })
+        withExtendedLifetime(thread) {}
     }
 }
