@@ -11,6 +11,11 @@ func service(_ name: String, dependencies: [Target.Dependency], lua area: String
         resources: scripts.map { .embedInCode("../../lua/\(area)/\($0).lua") })
 }
 
+/// Tests that start real servers.
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name + "Tests", dependencies: dependencies + ["TestSupport"], cSettings: gnu)
+}
+
 let package = Package(
     name: "quartermaster",
     products: [
@@ -53,11 +58,8 @@ let package = Package(
 
         .target(
             name: "TestSupport",
-            dependencies: [
-                "Application", "Bytes", "EventLoops", "JSON", "RateLimiting", "Services", "Telemetry",
-            ],
+            dependencies: ["Application", "Bytes", "EventLoops", "JSON", "RateLimiting", "Services", "Telemetry"],
             path: "Tests/TestSupport"),
-        .testTarget(name: "RedisTests", dependencies: ["Bytes", "EventLoops", "Redis", "TestSupport"]),
         .testTarget(name: "TelemetryTests", dependencies: ["Bytes", "JSON", "Telemetry"]),
         .testTarget(name: "DigestsTests", dependencies: ["Bytes", "Digests"]),
         .testTarget(name: "JSONTests", dependencies: ["Bytes", "JSON"]),
@@ -67,5 +69,16 @@ let package = Package(
         .testTarget(
             name: "LoadTestTests", dependencies: ["Bytes", "EventLoops", "JSON", "LoadTest", "Telemetry"],
             cSettings: gnu),
+        .testTarget(name: "BytesTests", dependencies: ["Bytes"]),
+        .testTarget(name: "TimeZonesTests", dependencies: ["TimeZones"]),
+        .testTarget(name: "EventLoopsTests", dependencies: ["EventLoops"], cSettings: gnu),
+        .testTarget(name: "ServicesTests", dependencies: ["Bytes", "Digests", "JSON", "Services"], cSettings: gnu),
+        .testTarget(
+            name: "ApplicationTests", dependencies: ["Application", "Services", "Telemetry"], cSettings: gnu),
+        .testTarget(name: "TidyTests"),
+        tests("Redis", ["Bytes", "EventLoops", "Redis"]),
+        tests(
+            "RateLimiting",
+            ["Bytes", "EventLoops", "HTTP", "JSON", "RateLimiting", "Redis", "Services", "TimeZones"]),
     ]
 )

@@ -4,7 +4,9 @@ import CSodium
 ///
 /// Each refill is a ChaCha20 keystream whose first 32 bytes replace the key, and bytes that were given out are wiped:
 /// who reads the memory later learns nothing of what was given before.
-struct KeystreamGenerator: ~Copyable {
+///
+/// A class because its accesses are then too short for the runtime to check, which would cost more than the bytes.
+final class KeystreamGenerator {
     private static let keyBytes = Int(crypto_stream_chacha20_KEYBYTES)
     static let streamBytes = 1024
 
@@ -24,7 +26,7 @@ struct KeystreamGenerator: ~Copyable {
         stream.deallocate()
     }
 
-    mutating func fill(_ target: UnsafeMutableRawBufferPointer) {
+    func fill(_ target: UnsafeMutableRawBufferPointer) {
         var done = 0
         while done < target.count {
             if taken == KeystreamGenerator.streamBytes { refill() }
@@ -36,7 +38,7 @@ struct KeystreamGenerator: ~Copyable {
         }
     }
 
-    private mutating func refill() {
+    private func refill() {
         // The nonce may stay zero: no key is used twice.
         var nonce: UInt64 = 0
         withUnsafeBytes(of: &nonce) { bytes in

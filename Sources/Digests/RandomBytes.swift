@@ -8,7 +8,7 @@ import Glibc
 /// A process forked without exec would repeat its parent's bytes; this program never does that.
 public enum RandomBytes {
     public static func fill(_ target: UnsafeMutableRawBufferPointer) {
-        ThreadGenerator.current.generator.fill(target)
+        ThreadGenerator.current.fill(target)
     }
 
     /// `count` random bytes.
@@ -47,41 +47,37 @@ public enum RandomID {
         precondition(count <= 64)
         withUnsafeTemporaryAllocation(byteCount: count, alignment: 1) { random in
             RandomBytes.fill(random)
-            for (i, byte) in random.enumerated() {
-                text[2 * i] = digit(byte >> 4)
-                text[2 * i + 1] = digit(byte & 15)
+            for i in 0..<count {
+                let byte = random[i]
+                text[2 &* i] = digit(byte >> 4)
+                text[2 &* i &+ 1] = digit(byte & 15)
             }
         }
     }
 
-    private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x57 + value }
+    /// Without a branch, since random digits cannot be predicted.
+    private static func digit(_ value: UInt8) -> UInt8 { 0x30 &+ value &+ ((value &+ 6) >> 4) &* 39 }
 }
 
-/// The generator of one thread, released when the thread ends.
-private final class ThreadGenerator {
-    var generator: KeystreamGenerator
-
-    private init() {
-        precondition(sodium_init() >= 0, "libsodium cannot start")
-        generator = KeystreamGenerator { randombytes_buf($0, $1) }
-    }
-
+/// The generator of the calling thread, made at its first use and released when the thread ends.
+private enum ThreadGenerator {
     private static let key: pthread_key_t = {
         var key = pthread_key_t()
         precondition(pthread_key_create(&key, release) == 0, "no thread-local storage left")
         return key
     }()
 
-    static var current: ThreadGenerator {
+    static var current: KeystreamGenerator {
         if let known = pthread_getspecific(key) {
-            return Unmanaged<ThreadGenerator>.fromOpaque(known).takeUnretainedValue()
+            return Unmanaged<KeystreamGenerator>.fromOpaque(known).takeUnretainedValue()
         }
-        let fresh = ThreadGenerator()
+        precondition(sodium_init() >= 0, "libsodium cannot start")
+        let fresh = KeystreamGenerator { randombytes_buf($0, $1) }
         pthread_setspecific(key, Unmanaged.passRetained(fresh).toOpaque())
         return fresh
     }
 }
 
 private func release(_ generator: UnsafeMutableRawPointer?) {
-    if let generator { Unmanaged<ThreadGenerator>.fromOpaque(generator).release() }
+    if let generator { Unmanaged<KeystreamGenerator>.fromOpaque(generator).release() }
 }

@@ -18,7 +18,7 @@ extension RedisLink {
         writer.command(1 + channels.count)
         writer.argument("SUBSCRIBE" as StaticString)
         for channel in channels { writer.argument(channel) }
-        let command = writer.buffer.view
+        let command = writer.finish()
         let result = redisAsyncFormattedCommand(
             context, linkReplied, Unmanaged.passUnretained(self).toOpaque(),
             UnsafeRawPointer(command.base).assumingMemoryBound(to: CChar.self), command.count)

@@ -125,7 +125,7 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
         call.encode(to: writer)
         if pending.isEmpty { lastByteUs = loop.nowUs }
         pending.append(PendingCalls.Entry(call: call, deadlineUs: deadlineUs, sentText: asText))
-        let command = writer.buffer.view
+        let command = writer.finish()
         let result = redisAsyncFormattedCommand(
             context, linkReplied, Unmanaged.passUnretained(self).toOpaque(),
             UnsafeRawPointer(command.base).assumingMemoryBound(to: CChar.self), command.count)

@@ -8,7 +8,7 @@ struct RandomTests {
     /// ChaCha20's keystream for the zero key and nonce (RFC 8439, appendix A.1, test vector 1): its first half becomes
     /// the next key, so the generator's first bytes are its second half.
     @Test func givesThePublishedKeystream() {
-        var generator = KeystreamGenerator { memset($0, 0, $1) }
+        let generator = KeystreamGenerator { memset($0, 0, $1) }
         var bytes = [UInt8](repeating: 0xFF, count: 32)
         bytes.withUnsafeMutableBytes { generator.fill($0) }
         let text = ByteBuffer()
@@ -17,7 +17,7 @@ struct RandomTests {
     }
 
     @Test func theKeyIsReplacedAtEachRefill() {
-        var generator = KeystreamGenerator { memset($0, 0, $1) }
+        let generator = KeystreamGenerator { memset($0, 0, $1) }
         let usable = KeystreamGenerator.streamBytes - 32
         var first = [UInt8](repeating: 0, count: usable)
         var second = first
@@ -27,8 +27,8 @@ struct RandomTests {
     }
 
     @Test func piecesAreTheWhole() {
-        var whole = KeystreamGenerator { memset($0, 7, $1) }
-        var pieces = KeystreamGenerator { memset($0, 7, $1) }
+        let whole = KeystreamGenerator { memset($0, 7, $1) }
+        let pieces = KeystreamGenerator { memset($0, 7, $1) }
         var expected = [UInt8](repeating: 0, count: 5000)
         expected.withUnsafeMutableBytes { whole.fill($0) }
         var found: [UInt8] = []

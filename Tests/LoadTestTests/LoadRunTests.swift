@@ -38,6 +38,23 @@ struct LoadRunTests {
         #expect(outcome.result.statuses.keys.sorted() == [429])
     }
 
+    @Test func answersThatDoNotProveTheirDecisionMakeTheRunFail() async throws {
+        let good = try await run("check-allowed", ["--duration", "0.2", "--keys", "10", "--warm-up", "0"]) {
+            $0.body = #"{"allowed":true,"reason":"allowed"}"#
+        }
+        #expect(good.result.isGood, "\(good.result.report)")
+        let failedOpen = try await run("check-allowed", ["--duration", "0.2", "--keys", "10", "--warm-up", "0"]) {
+            $0.body = #"{"allowed":true,"reason":"store-unavailable"}"#
+        }
+        #expect(failedOpen.result.unproven == failedOpen.result.requests)
+        #expect(!failedOpen.result.isGood)
+        let composed = #"{"name":"bench-composed-1"}{"name":"bench-composed-2"}"#
+        let incomplete = try await run("check-composed", ["--duration", "0.2", "--keys", "10", "--warm-up", "0"]) {
+            $0.body = composed
+        }
+        #expect(incomplete.result.unproven == incomplete.result.requests)
+    }
+
     @Test func stopsAfterTheGivenNumber() async throws {
         let outcome = try await run("plain", ["--connections", "1", "--duration", "60", "--requests", "50"])
         #expect(outcome.result.requests == 50)

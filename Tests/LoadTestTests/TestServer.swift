@@ -2,10 +2,12 @@ import Bytes
 import EventLoops
 import Glibc
 
-/// A server of known behaviour on the test's own loop: answers requests without bodies, one after the other.
+/// A server of known behaviour on the test's own loop. It takes each end of a head for a request, as the bodies that the
+/// load test sends hold none.
 final class TestServer {
     struct Behaviour: Sendable {
         var status = "200 OK"
+        var body = #"[{"allowed":true},{"allowed":true},{"allowed":false}]"#
         /// Ends each connection with its so-manieth answer.
         var closesAfter = Int.max
         /// Once, 100 ms after the first request, stops answering for so long.
@@ -62,7 +64,7 @@ final class TestServer {
         for i in 0..<answered {
             served += 1
             let closes = before + i + 1 == behaviour.closesAfter
-            let body = #"[{"allowed":true},{"allowed":true},{"allowed":false}]"#
+            let body = behaviour.body
             output.append("HTTP/1.1 \(behaviour.status)\r\nContent-Length: \(body.utf8.count)\r\n")
             output.append(closes ? "Connection: close\r\n\r\n" : "\r\n" as StaticString)
             output.append(body)

@@ -39,7 +39,7 @@ struct ConfigurationReader {
             case "config": configurationFile = try value(parts, &rest, argument)
             default:
                 guard let setting = Setting.all.first(where: { $0.name == name }) else {
-                    throw UsageError(description: "there is no flag --\(name); see quartermaster help")
+                    throw UsageError(description: "there is no flag --\(name)")
                 }
                 let text =
                     setting.value == nil

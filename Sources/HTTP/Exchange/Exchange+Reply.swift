@@ -76,6 +76,7 @@ extension Exchange {
         output.append("\r\n")
         if head.method != .head, !Status.isBodyless(status) { output.append(scratch.view) }
         if scratch.allocatedBytes > 1 << 20 { scratch.release() }
+        connection.server.onReply?(self)
         clear()
         connection.replyFinished(closes: closes)
     }

@@ -22,9 +22,16 @@ final class BufferPool {
 
     init(headerCount: Int) { self.headerCount = headerCount }
 
-    func take() -> Buffers { free.popLast() ?? Buffers(headerCount: headerCount) }
+    /// How many are with connections.
+    private(set) var inUse = 0
+
+    func take() -> Buffers {
+        inUse &+= 1
+        return free.popLast() ?? Buffers(headerCount: headerCount)
+    }
 
     func give(_ buffers: Buffers) {
+        inUse &-= 1
         guard free.count < maxFree, buffers.input.allocatedBytes <= Buffers.keptBytes,
             buffers.output.allocatedBytes <= Buffers.keptBytes
         else { return }

@@ -5,8 +5,9 @@ import Glibc
 /// What a connection tells its run.
 protocol ConnectionOwner: AnyObject {
     func opened(_ connection: Connection)
-    /// One response arrived to the request that was sent with `sinceUs`. The body holds during the call.
-    func answered(_ connection: Connection, status: Int, body: ByteView, sinceUs: Int64, nowUs: Int64)
+    /// One response arrived to the request that was sent with `sinceUs`. The view of its head and body holds during the
+    /// call.
+    func answered(_ connection: Connection, status: Int, response: ByteView, sinceUs: Int64, nowUs: Int64)
     /// The connection is gone; `lost` requests were sent on it and never answered.
     func closed(_ connection: Connection, lost: Int, reason: String?)
 }
@@ -132,9 +133,9 @@ final class Connection {
             case .invalid(let what): return shut("the server sent " + what)
             case .response(let response):
                 guard let sinceUs = inFlight.popFirst() else { return shut("the server sent an answer to nothing") }
-                let body = view.slice(response.body.lowerBound, response.body.upperBound)
                 isEnding = response.closes
-                owner.answered(self, status: response.status, body: body, sinceUs: sinceUs, nowUs: nowUs)
+                let whole = view.slice(0, response.body.upperBound)
+                owner.answered(self, status: response.status, response: whole, sinceUs: sinceUs, nowUs: nowUs)
                 guard descriptor >= 0 else { return }
                 input.consume(response.body.upperBound)
                 if response.closes { return shut(nil) }

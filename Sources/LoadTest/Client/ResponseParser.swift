@@ -99,6 +99,8 @@ struct ResponseParser {
 }
 
 extension ByteView {
+    func contains(_ text: ByteView) -> Bool { memmem(base, count, text.base, text.count) != nil }
+
     /// How often `text` occurs, not overlapping itself; the empty text never.
     func occurrences(of text: ByteView) -> Int {
         guard !text.isEmpty else { return 0 }

@@ -23,7 +23,7 @@ struct RunOptions: Equatable {
     var keys = 10_000
     var seed: UInt64 = 1
     var maxRequests = 1_000_000_000
-    /// Text whose occurrences in bodies are counted.
+    /// Text whose occurrences in answers are counted.
     var countText: String?
     var path = "/"
     var token: String?
@@ -59,7 +59,7 @@ extension Command {
           --rate R          open loop: R requests a second, latency counted from the intended send time
           --keys N          different identifiers (10000)        --seed N         order of the keys (1)
           --requests N      stop after this many                 --path P         of workload plain (/)
-          --count TEXT      count TEXT in the bodies             --token T        bearer token
+          --count TEXT      count TEXT in the answers             --token T        bearer token
           --server-pid P    CPU per request and memory of P      --redis-pid P    the same of Redis
           --grace S         wait for the last answers (10)       --label L        name of the row in the table
           --json            one line of JSON

@@ -28,7 +28,8 @@ extension RunResult {
         if let sendDelayP99Us { lines.append("  sent within \(sendDelayP99Us) µs of the intended time (p99)") }
         lines.append("  generator: \(Numbers.text(generatorCores, decimals: 2)) cores")
         for (what, count) in [
-            ("unexpected statuses", unexpected), ("lost with their connection", lost), ("unanswered", unfinished),
+            ("unexpected statuses", unexpected), ("answers that do not say what they must", unproven),
+            ("lost with their connection", lost), ("unanswered", unfinished),
         ] where count > 0 {
             lines.append("  WRONG: \(count) \(what)")
         }

@@ -31,6 +31,7 @@ final class LoadRun: ConnectionOwner {
     private var statuses = [Int](repeating: 0, count: 600)
     private var answers = 0
     private var matches = 0
+    private var unproven = 0
     private var lost = 0
     private var reopenings = 0
     private var openedOnce = 0
@@ -77,12 +78,13 @@ final class LoadRun: ConnectionOwner {
         }
     }
 
-    func answered(_ connection: Connection, status: Int, body: ByteView, sinceUs: Int64, nowUs: Int64) {
+    func answered(_ connection: Connection, status: Int, response: ByteView, sinceUs: Int64, nowUs: Int64) {
         if phase == .measuring {
             answers += 1
             latency.record(nowUs - sinceUs)
-            if !countText.isEmpty { matches += countText.withByteView { body.occurrences(of: $0) } }
+            if !countText.isEmpty { matches += countText.withByteView { response.occurrences(of: $0) } }
             statuses[min(status, 599)] += 1
+            if !proves(response) { unproven += 1 }
             if connection.takesRequests { dispatch?.add(connection, slots: 1) }
             if nowUs >= endUs || answers >= options.maxRequests { look(nowUs) }
         } else {
@@ -184,8 +186,16 @@ final class LoadRun: ConnectionOwner {
             result.statuses[status] = count
             if !workload.accepts.contains(status) { result.unexpected += count }
         }
+        result.unproven = unproven
         result.lost = lost
         result.matches = options.countText == nil ? nil : matches
+    }
+
+    /// Whether an answer says what it must. The text is looked for once where once is enough.
+    private func proves(_ response: ByteView) -> Bool {
+        guard let proof = workload.proof else { return true }
+        let text = ByteView(proof.text)
+        return proof.times == 1 ? response.contains(text) : response.occurrences(of: text) == proof.times
     }
 
     // MARK: Sending

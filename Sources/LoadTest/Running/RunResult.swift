@@ -37,6 +37,8 @@ struct RunResult: Equatable {
     var statuses: [Int: Int] = [:]
     /// Answers with a status that the workload does not expect.
     var unexpected = 0
+    /// Answers that do not say what the workload expects, whatever their status.
+    var unproven = 0
     /// Requests lost with their connection.
     var lost = 0
     /// Open loop: requests still unanswered when the run gave up on them; they count in the latency as long as they waited.
@@ -51,7 +53,9 @@ struct RunResult: Equatable {
     var failure: String?
 
     /// Whether every request got the answer it should.
-    var isGood: Bool { failure == nil && unexpected == 0 && lost == 0 && unfinished == 0 && requests > 0 }
+    var isGood: Bool {
+        failure == nil && unexpected == 0 && unproven == 0 && lost == 0 && unfinished == 0 && requests > 0
+    }
 }
 
 extension RunResult.Latency {
@@ -107,6 +111,7 @@ extension RunResult {
         }
         json.endObject()
         json.field("unexpected", unexpected)
+        json.field("unproven", unproven)
         json.field("lost", lost)
         json.field("unfinished", unfinished)
         if let matches { json.field("matches", matches) }

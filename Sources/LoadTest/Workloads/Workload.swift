@@ -32,6 +32,9 @@ struct Workload {
     let warmPasses: Int
     /// Any other status makes the run a failure.
     let accepts: ClosedRange<Int>
+    /// What every answer, head or body, must say so many times. A limiter whose Redis fails answers quickly and with the
+    /// right status, by its failure mode: without this the run would measure that.
+    let proof: (text: StaticString, times: Int)?
 
     /// - Parameters:
     ///   - keys: how many different identifiers.
@@ -54,19 +57,27 @@ struct Workload {
         var decisions = 1
         var passes = 1
         var accepts = 200...200
+        var proof: (StaticString, Int)? = ("\"reason\":\"allowed\"", 1)
         switch name {
-        case .health: set.add("GET", "/healthz", common)
+        case .health:
+            set.add("GET", "/healthz", common)
+            decisions = 0
+            proof = nil
         case .plain:
             set.add("GET", path, common)
             accepts = 200...299
             decisions = 0
+            proof = nil
         case .checkAllowed: addChecks("/bench/allowed", keys)
         case .checkHot: addChecks("/bench/hot", 1)
-        case .checkComposed: addChecks("/bench/composed", keys)
+        case .checkComposed:
+            addChecks("/bench/composed", keys)
+            proof = ("\"name\":\"bench-composed-", 3)
         case .checkDenied:
             addChecks("/bench/denied", keys)
             passes = 2
             accepts = 429...429
+            proof = ("\"reason\":\"limit-exceeded\"", 1)
         case .bulk:
             var random = SplitMix64(seed: seed)
             for _ in 0..<max(1, min(keys / 10, 1000)) {
@@ -82,7 +93,9 @@ struct Workload {
                 set.add("POST", "/api/rate-limits/check/bulk", common, json: body.view)
             }
             decisions = Workload.bulkSize
+            proof = ("\"reason\":\"allowed\"", Workload.bulkSize)
         case .forwardAuth:
+            proof = ("\r\nX-RateLimit-Remaining: ", 1)
             for key in 0..<keys {
                 let headers =
                     "X-Original-URI: /bench/allowed?page=\(key % 10)\r\nX-Original-Method: GET\r\n"
@@ -90,11 +103,11 @@ struct Workload {
                 set.add("GET", "/api/rate-limits/authorize", common, headers: headers)
             }
         }
-        if name == .health { decisions = 0 }
         requests = set
         decisionsPerRequest = decisions
         warmPasses = passes
         self.accepts = accepts
+        self.proof = proof
     }
 
     /// `bench-000000000042`: twelve digits, as redis-benchmark writes its `__rand_int__`, so that its keys are ours.

@@ -10,6 +10,7 @@ final class CheckParser {
     static let longestEndpoint = 2048
 
     private let arena = ByteArena()
+    private let scratch = ByteBuffer(capacity: 64)
     /// Whether the last check read asked for a receipt.
     private(set) var wantsReceipt = false
 
@@ -87,9 +88,9 @@ final class CheckParser {
 
     /// The hashed form of an API key, in the arena.
     func hashed(_ apiKey: ByteView) -> ByteView {
-        let buffer = ByteBuffer(capacity: 64)
-        Identity.appendHashedKey(apiKey, to: buffer)
-        return arena.copy(buffer.view)
+        scratch.removeAll()
+        Identity.appendHashedKey(apiKey, to: scratch)
+        return arena.copy(scratch.view)
     }
 
     /// A copy that holds until the next `begin`.

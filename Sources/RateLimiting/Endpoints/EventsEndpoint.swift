@@ -39,6 +39,13 @@ final class EventsEndpoint {
         }
     }
 
+    /// Ends every stream; subscribers come back to another replica with what they saw last.
+    func closeAll() {
+        let streams = subscribers.values.map(\.stream)
+        subscribers = [:]
+        for stream in streams { stream.close() }
+    }
+
     private func subscribe(_ exchange: Exchange) async throws {
         var lastID: String?
         if let header = exchange.header("last-event-id")?.string {
@@ -48,7 +55,7 @@ final class EventsEndpoint {
             lastID = try await reaches(back: header) ? header : nil
         }
         let snapshot = lastID == nil ? try await store.read() : nil
-        let stream = EventStream(exchange.beginStream(contentType: "text/event-stream"))
+        let stream = EventStream(exchange)
         let subscriber = Subscriber(stream, lastID: lastID ?? snapshot?.lastChange ?? "0-0")
         if let snapshot {
             let data = JSONValue.object([

@@ -12,6 +12,8 @@ final class HeaderIdentities {
     private let tokens: Tokens
     private let parser = CheckParser()
     private let path = NormalizedPath()
+    /// The last peer seen: behind a proxy nearly every request has the same.
+    private var lastPeer: (peer: Peer, address: PeerAddress, isTrusted: Bool)?
 
     init(proxies: TrustedProxies, tokens: Tokens) {
         self.proxies = proxies
@@ -21,8 +23,7 @@ final class HeaderIdentities {
     /// The request that a forward-auth call asks about.
     func original(_ exchange: Exchange) throws(Problem) -> CheckRequest {
         parser.begin()
-        let peer = PeerAddress(exchange.peer)
-        let isTrusted = proxies.trusts(peer)
+        let (peer, isTrusted) = peer(of: exchange)
         var request = try client(exchange, peer: peer, isTrusted: isTrusted)
         request.endpoint = exchange.path
         request.method = ByteView(exchange.method.name)
@@ -39,12 +40,20 @@ final class HeaderIdentities {
     /// The request itself, for the limits on our own API.
     func own(_ exchange: Exchange) throws(Problem) -> CheckRequest {
         parser.begin()
-        let peer = PeerAddress(exchange.peer)
-        var request = try client(exchange, peer: peer, isTrusted: proxies.trusts(peer))
+        let (peer, isTrusted) = peer(of: exchange)
+        var request = try client(exchange, peer: peer, isTrusted: isTrusted)
         request.endpoint = exchange.path
         request.method = ByteView(exchange.method.name)
         request.isOwnAPI = true
         return request
+    }
+
+    private func peer(of exchange: Exchange) -> (address: PeerAddress, isTrusted: Bool) {
+        if let last = lastPeer, last.peer == exchange.peer { return (last.address, last.isTrusted) }
+        let address = PeerAddress(exchange.peer)
+        let isTrusted = proxies.trusts(address)
+        lastPeer = (exchange.peer, address, isTrusted)
+        return (address, isTrusted)
     }
 
     private func client(_ exchange: Exchange, peer: PeerAddress, isTrusted: Bool) throws(Problem) -> CheckRequest {

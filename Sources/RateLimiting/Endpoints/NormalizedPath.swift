@@ -22,11 +22,19 @@ final class NormalizedPath {
         var path = target
         if let end = path.firstIndex(of: UInt8(ascii: "?")) { path = path.slice(0, end) }
         if let end = path.firstIndex(of: UInt8(ascii: "#")) { path = path.slice(0, end) }
-        for scheme in ["http://", "https://"] as [StaticString] where path.hasPrefix(scheme) {
-            let rest = path.dropFirst(scheme.utf8CodeUnitCount)
-            path = rest.firstIndex(of: UInt8(ascii: "/")).map { rest.dropFirst($0) } ?? ByteView("/")
+        if !path.hasPrefix("/"), let authority = authorityStart(path) {
+            let rest = path.dropFirst(authority)
+            path = rest.firstIndex(of: UInt8(ascii: "/")).map { rest.dropFirst($0) } ?? .empty
         }
-        return path
+        return path.isEmpty ? ByteView("/") : path
+    }
+
+    /// Where the authority of an absolute URI begins, whatever its scheme: proxies take any, and in capitals as well.
+    private func authorityStart(_ path: ByteView) -> Int? {
+        guard let colon = path.firstIndex(of: UInt8(ascii: ":")), path.dropFirst(colon).hasPrefix("://") else {
+            return nil
+        }
+        return colon + 3
     }
 
     /// Whether nothing needs to be done: no escapes, and no segment that begins with a dot.

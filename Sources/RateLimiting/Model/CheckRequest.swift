@@ -29,7 +29,10 @@ struct Identity {
     /// Writes the form in which an API key may appear in keys and rules.
     static func appendHashedKey(_ apiKey: ByteView, to buffer: ByteBuffer) {
         buffer.append("sha256~")
-        SHA256.hash(apiKey).withByteView { buffer.append(hex: $0.slice(0, 16)) }
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: SHA256.byteCount) { digest in
+            SHA256.hash(apiKey, into: digest.baseAddress!)
+            buffer.append(hex: ByteView(base: digest.baseAddress!, count: 16))
+        }
     }
 }
 
