@@ -9,6 +9,8 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
     // Unchecked because hiredis's callbacks find the link by pointer; all of them run on its loop.
     private(set) var pending = PendingCalls()
     let writer = RESPWriter()
+    /// Where hiredis builds replies; it lives as long as we do, and so longer than the context.
+    private let replies = qm_replies_new()
     private let loop: EventLoop
     private let maxPending: Int
     private let stallUs: Int64
@@ -37,6 +39,8 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
         stallUs = configuration.stallUs
     }
 
+    deinit { qm_replies_free(replies) }
+
     // MARK: Life
 
     /// Begins to connect to a numeric address or a socket.
@@ -52,6 +56,7 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
         }
         context = made
         _ = fcntl(made.pointee.c.fd, F_SETFD, FD_CLOEXEC)
+        if let replies { qm_use_replies(&made.pointee.c, replies) }
         // hiredis holds us until it has cleaned up; see `cleanUp`.
         let me = Unmanaged.passRetained(self).toOpaque()
         made.pointee.data = me
