@@ -37,14 +37,13 @@ final class NormalizedPath {
         return colon + 3
     }
 
-    /// Whether nothing needs to be done: no escapes, and no segment that begins with a dot.
+    /// Whether nothing needs to be done: no escapes, no empty segment, and none that begins with a dot.
     private func isPlain(_ path: ByteView) -> Bool {
         var previous: UInt8 = 0
         for i in 0..<path.count {
             let byte = path[i]
-            if byte == UInt8(ascii: "%") || (byte == UInt8(ascii: ".") && previous == UInt8(ascii: "/")) {
-                return false
-            }
+            if byte == UInt8(ascii: "%") { return false }
+            if previous == UInt8(ascii: "/"), byte == UInt8(ascii: ".") || byte == UInt8(ascii: "/") { return false }
             previous = byte
         }
         return true
@@ -75,6 +74,8 @@ final class NormalizedPath {
             let isLast = end == path.count
             if segment == "/." {
                 if isLast { result.append("/") }
+            } else if segment == "/", !isLast {
+                // nginx and most applications take `//` for `/`.
             } else if segment == "/.." {
                 result.truncate(to: result.view.lastIndex(of: UInt8(ascii: "/")) ?? 0)
                 if isLast { result.append("/") }
