@@ -11,7 +11,7 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
     // checks would cost a tenth of a call.
     @exclusivity(unchecked) private(set) var pending = PendingCalls()
     let writer = RESPWriter()
-    /// Where hiredis builds replies; it lives as long as we do, and so longer than the context.
+    /// Where hiredis builds replies (`CHiredis/replies.h`); it lives as long as we do, and so longer than the context.
     private let replies = qm_replies_new()
     private let loop: EventLoop
     private let maxPending: Int
