@@ -11,7 +11,7 @@ public final class RedisClient {
     private(set) lazy var pool = TransactionPool(loop: loop, configuration: configuration)
 
     /// What this client has done, for metrics.
-    public private(set) var commands = 0
+    @exclusivity(unchecked) public private(set) var commands = 0
     /// Connections made after the first.
     public private(set) var reconnects = 0
     public private(set) var scriptRetries = 0
@@ -115,7 +115,7 @@ public final class RedisClient {
             guard let hash = try await link.send(["SCRIPT", "LOAD", source]).bytes else {
                 throw RedisError.unexpectedReply("SCRIPT LOAD")
             }
-            link.writer.hashes[ObjectIdentifier(script)] = hash
+            link.writer.learn(hash, of: script)
         }
         link.onNoScript = { [weak self] in self?.scriptRetries += 1 }
     }
