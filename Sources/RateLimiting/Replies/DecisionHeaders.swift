@@ -40,7 +40,8 @@ enum DecisionHeaders {
             line("X-RateLimit-Remaining", outcome.remaining, to: headers)
             if decision.nowUs > 0 {
                 line(
-                    "X-RateLimit-Reset", (decision.nowUs + outcome.resetUs).dividedRoundingUp(by: 1_000_000), to: headers)
+                    "X-RateLimit-Reset", (decision.nowUs + outcome.resetUs).dividedRoundingUp(by: 1_000_000),
+                    to: headers)
             }
         }
         guard !decision.isAllowed else { return }

@@ -32,7 +32,8 @@ enum DecisionReply {
 
     private static func status(_ decision: Decision) -> Int {
         if decision.isAllowed { return 200 }
-        return decision.reason == .storeUnavailable ? Problem.Kind.unavailable.status : Problem.Kind.tooManyRequests.status
+        return decision.reason == .storeUnavailable
+            ? Problem.Kind.unavailable.status : Problem.Kind.tooManyRequests.status
     }
 
     /// What a refusal is, as a problem.

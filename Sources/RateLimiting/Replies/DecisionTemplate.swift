@@ -54,7 +54,8 @@ struct DecisionTemplate {
         return Decision(
             isAllowed: isAllowed, reason: isAllowed ? .allowed : .limitExceeded, nowUs: nowUs, policies: policies,
             first: Outcome(
-                verdict: verdict, remaining: remaining, resetUs: resetMs * 1000, retryUs: isAllowed ? 0 : retryMs * 1000),
+                verdict: verdict, remaining: remaining, resetUs: resetMs * 1000, retryUs: isAllowed ? 0 : retryMs * 1000
+            ),
             hasOutcomes: true)
     }
 
@@ -83,7 +84,8 @@ struct DecisionTemplate {
     }
 
     /// Cuts `text` at every value; one that stands at the same place as a longer one gives way to it.
-    private static func cut(_ text: [UInt8], _ values: [(slot: Slot, text: [UInt8])]) -> [(text: [UInt8], slot: Slot?)] {
+    private static func cut(_ text: [UInt8], _ values: [(slot: Slot, text: [UInt8])]) -> [(text: [UInt8], slot: Slot?)]
+    {
         let values = values.filter { $0.text != [UInt8(ascii: "0")] }.sorted { $0.text.count > $1.text.count }
         var pieces: [(text: [UInt8], slot: Slot?)] = []
         var literal: [UInt8] = []

@@ -101,7 +101,9 @@ extension Integration {
             let server = try TestServer(redis: try RedisServer.shared)
             let connection = try server.connect()
             for target in ["/api/rate-limits", "/api/rate-limits/check", "/api/rate-limits/refund"] {
-                for body in ["{", "", "[]x", "{\"name\":\"a\",}", "nul", "{\"a\":\"\u{1}\"}", "{\"name\":1,\"name\":2}"] {
+                for body in [
+                    "{", "", "[]x", "{\"name\":\"a\",}", "nul", "{\"a\":\"\u{1}\"}", "{\"name\":1,\"name\":2}",
+                ] {
                     let answer = try connection.request("POST", target, body: body)
                     #expect(answer.status == 400, "\(target) \(body): \(answer.status) \(answer.text)")
                     #expect(answer.header("Content-Type") == "application/problem+json")
