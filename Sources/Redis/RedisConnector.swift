@@ -25,6 +25,8 @@ final class RedisConnector {
     private var unfinished: RedisLink?
     var onReady: (() -> Void)?
     var onLost: (() -> Void)?
+    /// Where the links count what they do, if anyone wants to know.
+    var traffic: RedisTraffic?
 
     init(loop: EventLoop, configuration: RedisConfiguration, prepare: @escaping Preparation) {
         self.loop = loop
@@ -81,6 +83,7 @@ final class RedisConnector {
         let address = addresses[failedAttempts % addresses.count]
         let link = RedisLink(loop: loop, configuration: configuration)
         unfinished = link
+        link.traffic = traffic
         link.onConnected = { [weak self] in
             if let self { perform(state.handle(.connected)) }
         }

@@ -34,6 +34,7 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
     /// Hears replies when no call waits: messages of a subscription.
     var onMessage: ((ReplyView) -> Void)?
     var onNoScript: (() -> Void)?
+    var traffic: RedisTraffic?
 
     init(loop: EventLoop, configuration: RedisConfiguration) {
         self.loop = loop
@@ -157,6 +158,7 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
     func endOfTick() {
         isDirty = false
         guard let context else { return }
+        traffic?.wrote(pending: pending.count)
         isFlushing = true
         redisAsyncHandleWrite(context)
         isFlushing = false
