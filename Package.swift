@@ -80,6 +80,7 @@ let package = Package(
         tests(
             "RateLimiting",
             ["Bytes", "EventLoops", "HTTP", "JSON", "RateLimiting", "Redis", "Services", "TimeZones"]),
+        tests("Fleet", ["Digests", "EventLoops", "JSON", "Quartermaster"]),
     ]
 )
 

@@ -12,9 +12,7 @@ struct NormalizedPathTests {
         ("?x", "/"), ("", "/"),
         // Absolute URIs, whatever their scheme and its case.
         ("http://host/a/b?c", "/a/b"), ("https://host:8443/a", "/a"), ("HTTP://host/a", "/a"), ("http://host", "/"),
-        ("http://host?x", "/"), ("coap+tcp://host/a", "/a"), ("/http://host/a", "/http:/host/a"),
-        // Empty segments.
-        ("//a", "/a"), ("/a//b", "/a/b"), ("/a///", "/a/"), ("//", "/"), ("/a/%2Fb", "/a/b"),
+        ("http://host?x", "/"), ("coap+tcp://host/a", "/a"), ("/http://host/a", "/http://host/a"),
         // Percent-decoding, once.
         ("/%61/b", "/a/b"), ("/%2561", "/%61"), ("/a%2Fb", "/a/b"), ("/a%2fb", "/a/b"), ("/%C3%A9", "/é"),
         ("/a%", "/a%"), ("/a%2", "/a%2"), ("/a%zz", "/a%zz"), ("/%41%", "/A%"), ("/a%3Fb", "/a?b"), ("/a%23b", "/a#b"),
@@ -22,8 +20,10 @@ struct NormalizedPathTests {
         ("/a/b/c/./../../g", "/a/g"), ("/a/./b", "/a/b"), ("/a/../b", "/b"), ("/../a", "/a"), ("/a/..", "/"),
         ("/a/b/..", "/a/"), ("/a/.", "/a/"), ("/.", "/"), ("/..", "/"), ("/...", "/..."), ("/.a", "/.a"),
         ("/a/..b", "/a/..b"), ("/a/b..", "/a/b.."), ("/a/%62/../c", "/a/c"), ("/a/%2e%2e/b", "/b"), ("/%2E/a", "/a"),
-        ("/a%2F..%2Fb", "/b"), ("/a//../b", "/b"), ("//..", "/"), ("/a/../../../b", "/b"),
+        ("/a%2F..%2Fb", "/b"), ("//..", "/"), ("/a/../../../b", "/b"),
         ("/a/%252e%252e/b", "/a/%2e%2e/b"), ("/.well-known/x", "/.well-known/x"),
+        // Adjacent slashes are one, before dot segments are looked at: as nginx has it.
+        ("//a", "/a"), ("/a//b", "/a/b"), ("/a///b//", "/a/b/"), ("//", "/"), ("/a//../b", "/b"), ("/a/%2F/b", "/a/b"),
     ])
     func normalizes(_ target: String, _ expected: String) throws {
         #expect(try target.withByteView { try path.normalize($0).string } == expected)
