@@ -17,7 +17,9 @@ extension Fleet {
 
         /// Whether the process is there and no zombie.
         private func lives(_ pid: pid_t) -> Bool {
-            guard let stat = try? Tree.read("/proc/\(pid)/stat"), let end = stat.lastIndex(of: ")") else { return false }
+            guard let stat = try? Tree.read("/proc/\(pid)/stat"), let end = stat.lastIndex(of: ")") else {
+                return false
+            }
             return !stat[end...].hasPrefix(") Z")
         }
 

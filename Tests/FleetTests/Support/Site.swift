@@ -62,7 +62,9 @@ final class Site: Sendable {
         try replace("root /var/www/html;", "root \(folder)/site;")
         try Tree.write(lines, to: folder + "/auth_request.conf")
         mkdir(folder + "/site", 0o755)
-        for name in ["page", "open", "closed", "local"] { try Tree.write("the \(name)\n", to: folder + "/site/" + name) }
+        for name in ["page", "open", "closed", "local"] {
+            try Tree.write("the \(name)\n", to: folder + "/site/" + name)
+        }
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map { "\($0)_temp_path \(folder)/\($0);" }.joined(separator: " ")
         try Tree.write(
