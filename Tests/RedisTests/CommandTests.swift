@@ -19,8 +19,9 @@ import Testing
         #expect(
             try await client.send("EVAL", "return {1, {'a', false}, redis.status_reply('S')}", "0")
                 == .array([.integer(1), .array([.bytes([97]), .null]), .status("S")]))
-        await #expect(throws: RedisError.server(
-            code: "WRONGTYPE", message: "WRONGTYPE Operation against a key holding the wrong kind of value")
+        await #expect(
+            throws: RedisError.server(
+                code: "WRONGTYPE", message: "WRONGTYPE Operation against a key holding the wrong kind of value")
         ) { try await client.send("INCR", key + "l") }
         let long = String(repeating: "0123456789", count: 100_000)
         #expect(try await client.send("ECHO", long).string == long)
@@ -94,7 +95,9 @@ import Testing
         #expect(info["redis_version"]?.isEmpty == false)
     }
 
-    @Test(arguments: [("7.0.0", true), ("7.2.4", true), ("8.0", true), ("10.1.1", true), ("6.2.14", false), ("", false)])
+    @Test(arguments: [
+        ("7.0.0", true), ("7.2.4", true), ("8.0", true), ("10.1.1", true), ("6.2.14", false), ("", false),
+    ])
     func versionsFrom7(_ version: String, _ isGood: Bool) {
         #expect(((try? RedisClient.checkVersion(version)) != nil) == isGood)
     }

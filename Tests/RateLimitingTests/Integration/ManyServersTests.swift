@@ -21,7 +21,8 @@ extension Integration {
             var allowed = 0
             var refused = 0
             let startUs = MonotonicClock.nowUs()
-            try crowd.post("/api/rate-limits/check", Array(repeating: #"{"identifier":"ann"}"#, count: 10_000)) { answer in
+            try crowd.post("/api/rate-limits/check", Array(repeating: #"{"identifier":"ann"}"#, count: 10_000)) {
+                answer in
                 switch (answer.status, answer.reason) {
                 case (200, "allowed"): allowed += 1
                 case (429, "limit-exceeded"): refused += 1

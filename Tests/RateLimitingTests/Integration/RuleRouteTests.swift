@@ -132,7 +132,8 @@ extension Integration {
             #expect(try take().status == 429)
             #expect(try server.request("DELETE", "/api/rate-limits/leases/nonsense").status == 404)
             // What only counts has no leases, and leases cannot be refunded.
-            try server.rule(#"{"name":"d","strategy":"fixed_window","limit":2,"window":"1d","match":{"endpoint":"/x"}}"#)
+            try server.rule(
+                #"{"name":"d","strategy":"fixed_window","limit":2,"window":"1d","match":{"endpoint":"/x"}}"#)
             let none = try server.request(
                 "POST", "/api/rate-limits/leases", body: #"{"identifier":"a","endpoint":"/x"}"#)
             #expect(none.status == 422)

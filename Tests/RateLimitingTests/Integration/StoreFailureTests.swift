@@ -59,7 +59,8 @@ extension Integration {
             #expect(longestUs < Int64(StoreFailureTests.budgetMs) * 1000 + 500_000)
             // Other routes tell, and do not hang.
             #expect(try server.request("GET", "/healthz").status == 200)
-            #expect(try server.request("POST", "/api/rate-limits", body: #"{"name":"x","action":"deny"}"#).status == 503)
+            #expect(
+                try server.request("POST", "/api/rate-limits", body: #"{"name":"x","action":"deny"}"#).status == 503)
             let authorize = try server.request(
                 "GET", "/api/rate-limits/authorize?deny=403",
                 headers: [("X-User-Id", "ann"), ("X-Original-URI", "/deny")])
