@@ -80,5 +80,12 @@ let package = Package(
         tests(
             "RateLimiting",
             ["Bytes", "EventLoops", "HTTP", "JSON", "RateLimiting", "Redis", "Services", "TimeZones"]),
+        tests("Fleet", ["Digests", "EventLoops", "JSON", "Quartermaster"]),
     ]
 )
+
+// Release builds go without the run-time checks for overlapping access to variables: they took more instructions than
+// all else of an empty request (6,500 of 11,000). Tests run debug builds, which keep them.
+for target in package.targets where target.type == .regular || target.type == .executable {
+    target.swiftSettings = [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
+}

@@ -60,6 +60,7 @@ public struct RedisConfiguration: Sendable, Equatable {
         address = .tcp(host: host, port: port)
         let text = parts.count == 2 && !parts[1].isEmpty ? parts[1] : "0"
         guard let database = RedisConfiguration.number(text) else {
+            // Not what stands there, which may be a part of a password.
             throw URLError(description: "must have nothing but a database number after the host")
         }
         self.database = database

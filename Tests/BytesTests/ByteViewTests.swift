@@ -60,10 +60,11 @@ struct ByteViewTests {
         #expect(ByteView("\na\r").trimmed == "\na\r" as StaticString)
     }
 
-    @Test(arguments: [
-        ("0", 0), ("007", 7), ("999999999999999999", 999_999_999_999_999_999), ("", nil), ("-1", nil), ("+1", nil),
-        (" 1", nil), ("1.0", nil), ("1a", nil), ("1000000000000000000", nil), ("/", nil), (":", nil),
-    ] as [(String, Int?)])
+    @Test(
+        arguments: [
+            ("0", 0), ("007", 7), ("999999999999999999", 999_999_999_999_999_999), ("", nil), ("-1", nil), ("+1", nil),
+            (" 1", nil), ("1.0", nil), ("1a", nil), ("1000000000000000000", nil), ("/", nil), (":", nil),
+        ] as [(String, Int?)])
     func decimalDigitsAndNothingElse(_ text: String, _ value: Int?) {
         #expect(text.withByteView { $0.decimal } == value)
     }

@@ -59,6 +59,7 @@ import Testing
         #expect(outcomes.all == (0..<100).map { Outcome(number: $0, result: .success(.integer($0 + 1))) })
         // One more: the observer's own question.
         #expect(try reads() - before == 2)
+        #expect(try await client.run { $0.deepestPipeline } == 100)
     }
 
     @Test func manyMoreThanFitOneWrite() async throws {

@@ -33,7 +33,9 @@ struct FieldsTests {
         #"{"text":["a"]}"#, #"{"text":{}}"#, #"{"text":"éééé1"}"#,
     ])
     func wrongText(_ json: String) throws {
-        try expectProblem("text", json) { (fields: inout Fields) throws(Problem) in _ = try fields.string("text", max: 8) }
+        try expectProblem("text", json) { (fields: inout Fields) throws(Problem) in
+            _ = try fields.string("text", max: 8)
+        }
     }
 
     @Test(arguments: ["\"5\"", "5.0", "1e2", "-1", "11", "true", "[]", "9007199254740991"])
@@ -97,8 +99,10 @@ struct FieldsTests {
 
     @Test func numbersBeyondExactnessAreRefusedWithTheirPlace() {
         func place(_ json: String) -> String? {
-            do { _ = try json.withByteView { try JSONValue(parsing: $0) } } catch { return (error as? JSONError)?.field }
-            return nil
+            do {
+                _ = try json.withByteView { try JSONValue(parsing: $0) }
+                return nil
+            } catch { return (error as? JSONError)?.field }
         }
         #expect(place(#"{"limit":9007199254740992}"#) == "limit")
         #expect(place(#"{"rules":[{},{"limit":-9007199254740992}]}"#) == "rules[1].limit")

@@ -4,12 +4,13 @@ import Services
 import Testing
 
 struct DurationTextTests {
-    @Test(arguments: [
-        ("0ms", 0), ("250ms", 250), ("30s", 30_000), ("5m", 300_000), ("1h", 3_600_000), ("7d", 604_800_000),
-        ("007s", 7000), ("36525d", 3_155_760_000_000), ("36526d", nil), ("999999999999999d", nil),
-        ("1000000000000000ms", nil), ("", nil), ("s", nil), ("5", nil), ("5 s", nil), (" 5s", nil), ("5s ", nil),
-        ("-5s", nil), ("+5s", nil), ("1.5s", nil), ("5S", nil), ("5sec", nil), ("٥s", nil), ("5m5s", nil),
-    ] as [(String, Int?)])
+    @Test(
+        arguments: [
+            ("0ms", 0), ("250ms", 250), ("30s", 30_000), ("5m", 300_000), ("1h", 3_600_000), ("7d", 604_800_000),
+            ("007s", 7000), ("36525d", 3_155_760_000_000), ("36526d", nil), ("999999999999999d", nil),
+            ("1000000000000000ms", nil), ("", nil), ("s", nil), ("5", nil), ("5 s", nil), (" 5s", nil), ("5s ", nil),
+            ("-5s", nil), ("+5s", nil), ("1.5s", nil), ("5S", nil), ("5sec", nil), ("٥s", nil), ("5m5s", nil),
+        ] as [(String, Int?)])
     func reads(_ text: String, _ ms: Int?) { #expect(DurationText.parseMs(text) == ms) }
 
     @Test(arguments: [(0, 0), (-5, 0), (1, 1), (999, 1), (1000, 1), (1001, 2), (Int.max, Int.max / 1000 + 1)])
@@ -61,10 +62,11 @@ struct KeyTextTests {
 }
 
 struct HexTests {
-    @Test(arguments: [
-        ("", []), ("00ff", [0, 255]), ("AbCd", [0xAB, 0xCD]), ("f", nil), ("0g", nil), ("0x", nil), (" 0", nil),
-        ("é", nil), ("@0", nil), ("G0", nil), ("/0", nil), (":0", nil),
-    ] as [(String, [UInt8]?)])
+    @Test(
+        arguments: [
+            ("", []), ("00ff", [0, 255]), ("AbCd", [0xAB, 0xCD]), ("f", nil), ("0g", nil), ("0x", nil), (" 0", nil),
+            ("é", nil), ("@0", nil), ("G0", nil), ("/0", nil), (":0", nil),
+        ] as [(String, [UInt8]?)])
     func decodes(_ text: String, _ bytes: [UInt8]?) { #expect(Hex.decode(text) == bytes) }
 }
 

@@ -25,40 +25,42 @@ struct TrustedProxiesTests {
     }
 
     /// The client is the rightmost address that no trusted proxy has; what stands left of it, anybody may have written.
-    @Test(arguments: [
-        (["192.0.2.1"], "192.0.2.1"),
-        (["1.1.1.1, 192.0.2.1"], "192.0.2.1"),
-        (["1.1.1.1", "192.0.2.1, 10.0.0.7"], "192.0.2.1"),
-        (["192.0.2.1,10.0.0.7 , 10.0.0.8"], "192.0.2.1"),
-        (["192.0.2.1", "10.0.0.7", "10.0.0.8"], "192.0.2.1"),
-        (["10.0.0.7, 10.0.0.8"], "10.0.0.7"),
-        (["192.0.2.1:4711"], "192.0.2.1"),
-        (["[2001:db8::1]:4711"], "2001:db8::1"),
-        (["2001:db8::1"], "2001:db8::1"),
-        (["::ffff:192.0.2.1"], "192.0.2.1"),
-        // An entry that is no address ends the walk at what is known by then.
-        (["1.1.1.1, unknown, 10.0.0.7"], "10.0.0.7"),
-        (["1.1.1.1, "], "10.9.9.9"),
-        (["garbage"], "10.9.9.9"),
-        ([""], "10.9.9.9"),
-        ([], "10.9.9.9"),
-    ] as [([String], String)])
+    @Test(
+        arguments: [
+            (["192.0.2.1"], "192.0.2.1"),
+            (["1.1.1.1, 192.0.2.1"], "192.0.2.1"),
+            (["1.1.1.1", "192.0.2.1, 10.0.0.7"], "192.0.2.1"),
+            (["192.0.2.1,10.0.0.7 , 10.0.0.8"], "192.0.2.1"),
+            (["192.0.2.1", "10.0.0.7", "10.0.0.8"], "192.0.2.1"),
+            (["10.0.0.7, 10.0.0.8"], "10.0.0.7"),
+            (["192.0.2.1:4711"], "192.0.2.1"),
+            (["[2001:db8::1]:4711"], "2001:db8::1"),
+            (["2001:db8::1"], "2001:db8::1"),
+            (["::ffff:192.0.2.1"], "192.0.2.1"),
+            // An entry that is no address ends the walk at what is known by then.
+            (["1.1.1.1, unknown, 10.0.0.7"], "10.0.0.7"),
+            (["1.1.1.1, "], "10.9.9.9"),
+            (["garbage"], "10.9.9.9"),
+            ([""], "10.9.9.9"),
+            ([], "10.9.9.9"),
+        ] as [([String], String)])
     func forwardedForIsReadFromTheRight(_ values: [String], _ expected: String) {
         #expect(client("10.9.9.9", xff: values) == expected)
     }
 
-    @Test(arguments: [
-        (["for=192.0.2.1"], "192.0.2.1"),
-        (["For=192.0.2.1;proto=https;by=10.0.0.1"], "192.0.2.1"),
-        (["proto=https; for=\"[2001:db8::1]:4711\""], "2001:db8::1"),
-        (["for=\"192.0.2.1:80\""], "192.0.2.1"),
-        (["for=1.1.1.1, for=192.0.2.1, for=10.0.0.7"], "192.0.2.1"),
-        (["for=1.1.1.1, for=_hidden"], "10.9.9.9"),
-        (["for=unknown"], "10.9.9.9"),
-        (["proto=https"], "10.9.9.9"),
-        // A quote that does not close is no value.
-        (["for=\"192.0.2.10"], "10.9.9.9"),
-    ] as [([String], String)])
+    @Test(
+        arguments: [
+            (["for=192.0.2.1"], "192.0.2.1"),
+            (["For=192.0.2.1;proto=https;by=10.0.0.1"], "192.0.2.1"),
+            (["proto=https; for=\"[2001:db8::1]:4711\""], "2001:db8::1"),
+            (["for=\"192.0.2.1:80\""], "192.0.2.1"),
+            (["for=1.1.1.1, for=192.0.2.1, for=10.0.0.7"], "192.0.2.1"),
+            (["for=1.1.1.1, for=_hidden"], "10.9.9.9"),
+            (["for=unknown"], "10.9.9.9"),
+            (["proto=https"], "10.9.9.9"),
+            // A quote that does not close is no value.
+            (["for=\"192.0.2.10"], "10.9.9.9"),
+        ] as [([String], String)])
     func forwardedIsReadToo(_ values: [String], _ expected: String) {
         #expect(client("10.9.9.9", forwarded: values) == expected)
     }

@@ -55,6 +55,7 @@ final class LoopServer {
         for service in services { service.drain() }
         await http.drain(graceUs: graceUs)
         for service in services { await service.stop() }
+        context.redis.onStateChange = nil
         await context.redis.close()
     }
 }

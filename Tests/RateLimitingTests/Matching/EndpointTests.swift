@@ -15,7 +15,8 @@ struct EndpointPatternTests {
     /// Each pattern is more specific than the one after it, among those that match `/a/b/c`.
     @Test func specificityOrdersPatterns() {
         let ordered = [
-            "/a/b/c", "/a/b/{x}", "/a/{x}/:y", "/{x}/{y}/{z}", "/a/b/c*", "/a/b/*", "/a/{x}/*", "/a/*", "/{x}/*", "/a*", "/*",
+            "/a/b/c", "/a/b/{x}", "/a/{x}/:y", "/{x}/{y}/{z}", "/a/b/c*", "/a/b/*", "/a/{x}/*", "/a/*", "/{x}/*", "/a*",
+            "/*",
         ]
         for (more, less) in zip(ordered, ordered.dropFirst()) {
             #expect(EndpointPattern(more)!.specificity > EndpointPattern(less)!.specificity, "\(more) over \(less)")
@@ -68,7 +69,10 @@ struct EndpointIndexTests {
             var found: [Int] = []
             path.withByteView { path in index.forEachMatch(path) { found.append(Int($0)) } }
             let expected = patterns.indices.filter { naive(patterns[$0], path) }
-            #expect(found.sorted() == expected, "seed \(seed), \(path)")
+            guard found.sorted() == expected else {
+                Issue.record("seed \(seed), \(path): \(found.sorted()), not \(expected)")
+                return
+            }
         }
     }
 

@@ -48,7 +48,8 @@ struct MatcherTests {
             #"{"identifier":"10.0.0.0/8"}"#, #"{"identifier":"0.0.0.0/0"}"#,
             #"{"tier":"gold","endpoint":"/a/b","method":"GET"}"#, #"{"tier":"gold"}"#,
             #"{"endpoint":"/a/b","method":"GET"}"#, #"{"endpoint":"/a/b"}"#, #"{"endpoint":"/a/{x}"}"#,
-            #"{"endpoint":"/a/*","method":"GET"}"#, #"{"endpoint":"/a/*"}"#, #"{"endpoint":"/*"}"#, #"{"method":"GET"}"#,
+            #"{"endpoint":"/a/*","method":"GET"}"#, #"{"endpoint":"/a/*"}"#, #"{"endpoint":"/*"}"#,
+            #"{"method":"GET"}"#,
             "{}",
         ]
         let rules = try ordered.enumerated().map { i, match in
@@ -172,7 +173,11 @@ struct MatcherTests {
             let request = texts.request(
                 id: random.element(["ann", "ben", "cid"]), endpoint: random.element(["", "/a", "/a/b", "/c"]),
                 method: random.element(["GET", "PUT", ""]), tier: random.element(["x", "y", ""]))
-            #expect(outcome(rules, request) == PlainSearch.outcome(rules, request), "seed \(seed)")
+            let (found, expected) = (outcome(rules, request), PlainSearch.outcome(rules, request))
+            guard found == expected else {
+                Issue.record("seed \(seed): \(found), not \(expected)")
+                return
+            }
         }
     }
 }

@@ -61,7 +61,8 @@ struct RuleJSONTests {
 
 struct RuleChangesTests {
     @Test func newRulesOfOneFileGetIdsOfTheirOwn() throws {
-        let drafts = try ["Api", "api", "API!", "other"].map { try Samples.draft(#"{"name":"\#($0)","action":"deny"}"#) }
+        let names = ["Api", "api", "API!", "other"]
+        let drafts = try names.map { try Samples.draft(#"{"name":"\#($0)","action":"deny"}"#) }
         let changes = try RuleChanges.apply(drafts, to: .empty, prunes: false, nowUs: 0)
         let ids = changes.compactMap { if case .put(let rule) = $0 { rule.id } else { nil } }
         #expect(ids == ["api", "api-2", "api-3", "other"])
