@@ -127,10 +127,11 @@ extension Fleet {
             let program = try Program(["serve", "--port", "0", "--redis", "redis://127.0.0.1:\(port)"])
             // Its first attempt meets somebody who hangs up.
             var first: Int32?
-            #expect(try await eventually {
-                first = try Sockets.accept(listener)
-                return first != nil
-            })
+            #expect(
+                try await eventually {
+                    first = try Sockets.accept(listener)
+                    return first != nil
+                })
             close(first ?? -1)
             close(listener)
             #expect(program.output.isEmpty)

@@ -18,7 +18,9 @@ final class Site: Sendable {
             output: folder.path + "/nginx.log")
         (self.folder, self.port, self.process) = (folder, port, process)
         let isUp = await eventually {
-            process.hasEnded || (try? HTTPConnection(.tcp(host: "127.0.0.1", port: port))) != nil
+            // The one place that asks nobody: it is for nginx itself only.
+            process.hasEnded
+                || (try? HTTPConnection(.tcp(host: "127.0.0.1", port: port)).request("GET", "/quota"))?.status == 404
         }
         guard isUp, !process.hasEnded else { throw SetUpFailure("nginx did not start; is it installed? \(log)") }
     }
@@ -62,7 +64,9 @@ final class Site: Sendable {
         try replace("root /var/www/html;", "root \(folder)/site;")
         try Tree.write(lines, to: folder + "/auth_request.conf")
         mkdir(folder + "/site", 0o755)
-        for name in ["page", "open", "closed", "local"] { try Tree.write("the \(name)\n", to: folder + "/site/" + name) }
+        for name in ["page", "open", "closed", "local"] {
+            try Tree.write("the \(name)\n", to: folder + "/site/" + name)
+        }
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map { "\($0)_temp_path \(folder)/\($0);" }.joined(separator: " ")
         try Tree.write(
