@@ -8,6 +8,7 @@
 
 #include <hiredis/hiredis.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,7 +105,12 @@ static inline void *qm_reply_integer(const redisReadTask *task, long long value)
     return reply;
 }
 
-static inline void *qm_reply_nil(const redisReadTask *task) { return qm_reply_make(task, 0); }
+static inline void *qm_reply_nil(const redisReadTask *task) {
+    redisReply *reply = qm_reply_make(task, 0);
+    // The task's type is what was announced: `$-1` is a string and `*-1` an array.
+    if (reply) reply->type = REDIS_REPLY_NIL;
+    return reply;
+}
 
 static inline void *qm_reply_elements(const redisReadTask *task, size_t count) {
     if (count > SIZE_MAX / 4 / sizeof(redisReply *)) return NULL;

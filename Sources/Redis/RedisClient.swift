@@ -11,10 +11,15 @@ public final class RedisClient {
     private(set) lazy var pool = TransactionPool(loop: loop, configuration: configuration)
 
     /// What this client has done, for metrics.
-    public private(set) var commands = 0
+    @exclusivity(unchecked) public private(set) var commands = 0
     /// Connections made after the first.
     public private(set) var reconnects = 0
     public private(set) var scriptRetries = 0
+    /// Writes to Redis: each carries the commands of one tick.
+    public var writes: Int { traffic.writes }
+    /// The most commands that ever waited on the connection.
+    public var deepestPipeline: Int { traffic.deepestPipeline }
+    private let traffic = RedisTraffic()
     /// What the server says of itself, once connected: `redis_version`, `maxmemory_policy` and the like.
     public private(set) var serverInfo: [String: String] = [:]
     /// Called with true when the connection becomes ready and with false when it is lost.
@@ -29,6 +34,7 @@ public final class RedisClient {
             guard let self else { throw RedisError.unavailable }
             try await prepare(link)
         }
+        connector.traffic = traffic
         connector.onReady = { [weak self] in self?.becameReady() }
         connector.onLost = { [weak self] in self?.onStateChange?(false) }
     }
@@ -83,20 +89,24 @@ public final class RedisClient {
         }
     }
 
-    /// Leases a connection of its own for a WATCH/MULTI/EXEC transaction. It goes back to the pool when `body` returns
+    /// Leases a connection of its own for a WATCH/MULTI/EXEC transaction; when too many are out, waits for one and fails
+    /// as overloaded if none comes back in time. It goes back to the pool when `body` returns
     /// and the transaction ended cleanly, and is cut otherwise.
-    /// - Parameter key: the key by which a topology picks the node; all of the transaction's keys share its slot.
+    /// - Parameters:
+    ///   - key: the key by which a topology picks the node; all of the transaction's keys share its slot.
+    ///   - budgetUs: for all of it: the lease, and every reply.
     public func transaction<Result>(
         key: String, budgetUs: Int64, _ body: (Transaction) async throws -> Result
     ) async throws -> Result {
-        let (connector, link) = try await pool.lease(budgetUs: budgetUs)
-        let transaction = Transaction(link, loop: loop, deadlineUs: loop.nowUs + budgetUs)
+        let deadlineUs = loop.nowUs + budgetUs
+        let (connector, link) = try await pool.lease(deadlineUs: deadlineUs)
+        let transaction = Transaction(link, loop: loop, deadlineUs: deadlineUs)
         do {
             let result = try await body(transaction)
-            if await transaction.isReusable() { pool.giveBack(connector) } else { connector.close() }
+            if await transaction.isReusable() { pool.giveBack(connector) } else { pool.end(connector) }
             return result
         } catch {
-            connector.close()
+            pool.end(connector)
             throw error
         }
     }
@@ -115,7 +125,7 @@ public final class RedisClient {
             guard let hash = try await link.send(["SCRIPT", "LOAD", source]).bytes else {
                 throw RedisError.unexpectedReply("SCRIPT LOAD")
             }
-            link.writer.hashes[ObjectIdentifier(script)] = hash
+            link.writer.learn(hash, of: script)
         }
         link.onNoScript = { [weak self] in self?.scriptRetries += 1 }
     }

@@ -21,10 +21,12 @@ final class RedisConnector {
     private var lastWaiter = 0
 
     /// The link while it is ready.
-    private(set) var link: RedisLink?
+    @exclusivity(unchecked) private(set) var link: RedisLink?
     private var unfinished: RedisLink?
     var onReady: (() -> Void)?
     var onLost: (() -> Void)?
+    /// Where the links count what they do, if anyone wants to know.
+    var traffic: RedisTraffic?
 
     init(loop: EventLoop, configuration: RedisConfiguration, prepare: @escaping Preparation) {
         self.loop = loop
@@ -81,11 +83,16 @@ final class RedisConnector {
         let address = addresses[failedAttempts % addresses.count]
         let link = RedisLink(loop: loop, configuration: configuration)
         unfinished = link
+        link.traffic = traffic
         link.onConnected = { [weak self] in
             if let self { perform(state.handle(.connected)) }
         }
-        link.onClosed = { [weak self, weak link] in
-            if let self, link === self.link || link === unfinished { perform(state.handle(.failed)) }
+        // By identity, not by a weak reference, which would make every later retain of the link a slow one.
+        let identity = ObjectIdentifier(link)
+        link.onClosed = { [weak self] in
+            if let self, (self.link ?? unfinished).map(ObjectIdentifier.init) == identity {
+                perform(state.handle(.failed))
+            }
         }
         attemptTimer = loop.after(us: configuration.connectTimeoutUs) { [weak self] in self?.unfinished?.close() }
         link.open(address)

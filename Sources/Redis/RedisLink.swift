@@ -7,9 +7,11 @@ import Glibc
 /// leave in one write. It connects once; when it is closed, a new one is made.
 final class RedisLink: EndOfTick, @unchecked Sendable {
     // Unchecked because hiredis's callbacks find the link by pointer; all of them run on its loop.
-    private(set) var pending = PendingCalls()
+    // Unchecked exclusivity, here and on the other fields that every call touches: no access to them calls out, and the
+    // checks would cost a tenth of a call.
+    @exclusivity(unchecked) private(set) var pending = PendingCalls()
     let writer = RESPWriter()
-    /// Where hiredis builds replies; it lives as long as we do, and so longer than the context.
+    /// Where hiredis builds replies (`CHiredis/replies.h`); it lives as long as we do, and so longer than the context.
     private let replies = qm_replies_new()
     private let loop: EventLoop
     private let maxPending: Int
@@ -17,8 +19,8 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
     private(set) var context: UnsafeMutablePointer<redisAsyncContext>?
     private var watcher: Watcher?
     private var timer: LoopTimer?
-    private var timerAtUs = Int64.max
-    private var lastByteUs: Int64 = 0
+    @exclusivity(unchecked) private var timerAtUs = Int64.max
+    @exclusivity(unchecked) private var lastByteUs: Int64 = 0
     private var isConnected = false
     private var isFlushing = false
     private var isDirty = false
@@ -32,6 +34,7 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
     /// Hears replies when no call waits: messages of a subscription.
     var onMessage: ((ReplyView) -> Void)?
     var onNoScript: (() -> Void)?
+    var traffic: RedisTraffic?
 
     init(loop: EventLoop, configuration: RedisConfiguration) {
         self.loop = loop
@@ -155,6 +158,7 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
     func endOfTick() {
         isDirty = false
         guard let context else { return }
+        traffic?.wrote(pending: pending.count)
         isFlushing = true
         redisAsyncHandleWrite(context)
         isFlushing = false

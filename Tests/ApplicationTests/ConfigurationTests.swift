@@ -85,7 +85,7 @@ struct ConfigurationTests {
     /// Each wrong value is refused with the place it came from and what would be right.
     @Test(arguments: [
         ("host", "example.org", "IPv4"), ("port", "65536", "0 to 65535"), ("port", "-1", "0 to 65535"),
-        ("port", "http", "0 to 65535"), ("port", "", "0 to 65535"), ("max-connections", "0", "1 to"),
+        ("port", "http", "0 to 65535"), ("max-connections", "0", "1 to"),
         ("trusted-proxies", "10.0.0.1/8", "10.0.0.0/8"), ("trusted-proxies", "proxy", "10.0.0.0/8"),
         ("redis", "http://x", "redis://"), ("redis", "redis://h:0", "port"), ("embedded", "maybe", "true or false"),
         ("prefix", "a b", "braces"), ("prefix", "{a}", "braces"), ("replicas", "0", "1 to"),

@@ -19,8 +19,9 @@ import Testing
         #expect(
             try await client.send("EVAL", "return {1, {'a', false}, redis.status_reply('S')}", "0")
                 == .array([.integer(1), .array([.bytes([97]), .null]), .status("S")]))
-        await #expect(throws: RedisError.server(
-            code: "WRONGTYPE", message: "WRONGTYPE Operation against a key holding the wrong kind of value")
+        await #expect(
+            throws: RedisError.server(
+                code: "WRONGTYPE", message: "WRONGTYPE Operation against a key holding the wrong kind of value")
         ) { try await client.send("INCR", key + "l") }
         let long = String(repeating: "0123456789", count: 100_000)
         #expect(try await client.send("ECHO", long).string == long)
@@ -58,6 +59,7 @@ import Testing
         #expect(outcomes.all == (0..<100).map { Outcome(number: $0, result: .success(.integer($0 + 1))) })
         // One more: the observer's own question.
         #expect(try reads() - before == 2)
+        #expect(try await client.run { $0.deepestPipeline } == 100)
     }
 
     @Test func manyMoreThanFitOneWrite() async throws {
@@ -94,7 +96,9 @@ import Testing
         #expect(info["redis_version"]?.isEmpty == false)
     }
 
-    @Test(arguments: [("7.0.0", true), ("7.2.4", true), ("8.0", true), ("10.1.1", true), ("6.2.14", false), ("", false)])
+    @Test(arguments: [
+        ("7.0.0", true), ("7.2.4", true), ("8.0", true), ("10.1.1", true), ("6.2.14", false), ("", false),
+    ])
     func versionsFrom7(_ version: String, _ isGood: Bool) {
         #expect(((try? RedisClient.checkVersion(version)) != nil) == isGood)
     }

@@ -39,12 +39,14 @@ import Testing
                 let expected = model.isEmpty ? nil : model.removeFirst()
                 #expect((entry == nil) == (expected == nil), "seed \(random.seed)")
                 #expect(
-                    number(entry?.call) == (expected?.isGivenUp == true ? nil : expected?.number), "seed \(random.seed)")
+                    number(entry?.call) == (expected?.isGivenUp == true ? nil : expected?.number), "seed \(random.seed)"
+                )
             case 8:
                 let entry = pending.removeLast()
                 let expected = model.popLast()
                 #expect(
-                    number(entry?.call) == (expected?.isGivenUp == true ? nil : expected?.number), "seed \(random.seed)")
+                    number(entry?.call) == (expected?.isGivenUp == true ? nil : expected?.number), "seed \(random.seed)"
+                )
             default:
                 let (expired, next) = pending.expire(nowUs: nowUs)
                 let due = model.indices.filter { !model[$0].isGivenUp && model[$0].deadlineUs <= nowUs }

@@ -44,7 +44,6 @@ struct FloorsTests {
     @Test func theManifestHasNoPackages() throws {
         let manifest = try Tree().file("Package.swift").text
         #expect(!manifest.contains(".package("))
-        #expect(!manifest.contains("unsafeFlags"))
     }
 
     private func imports(_ file: Tree.File) -> Set<String> {

@@ -38,9 +38,8 @@ enum DecisionHeaders {
             let outcome = decision.outcome(headline)
             line("X-RateLimit-Limit", policies.rules[headline].strategy!.capacity, to: headers)
             line("X-RateLimit-Remaining", outcome.remaining, to: headers)
-            if decision.nowUs > 0 {
-                line(
-                    "X-RateLimit-Reset", (decision.nowUs + outcome.resetUs).dividedRoundingUp(by: 1_000_000), to: headers)
+            if let resetAtUs = decision.resetAtUs(headline) {
+                line("X-RateLimit-Reset", resetAtUs.dividedRoundingUp(by: 1_000_000), to: headers)
             }
         }
         guard !decision.isAllowed else { return }

@@ -44,7 +44,7 @@ enum DecisionJSON {
                 json.field("retryAfter", retryMs)
             }
             json.field("resetAfterMs", outcome.resetUs.dividedRoundingUp(by: 1000))
-            if decision.nowUs > 0 { json.field("resetTime", Timestamp(us: Int64(decision.nowUs + outcome.resetUs))) }
+            if let resetAtUs = decision.resetAtUs(headline) { json.field("resetTime", Timestamp(us: Int64(resetAtUs))) }
             json.key("rule")
             rule.nameJSON.withByteView { json.raw($0) }
         } else if let decider = decision.decider {

@@ -32,7 +32,8 @@ enum DecisionReply {
 
     private static func status(_ decision: Decision) -> Int {
         if decision.isAllowed { return 200 }
-        return decision.reason == .storeUnavailable ? Problem.Kind.unavailable.status : Problem.Kind.tooManyRequests.status
+        return decision.reason == .storeUnavailable
+            ? Problem.Kind.unavailable.status : Problem.Kind.tooManyRequests.status
     }
 
     /// What a refusal is, as a problem.
@@ -44,7 +45,7 @@ enum DecisionReply {
             return Problem(.tooManyRequests, "the cost is above what the rule \(rule) ever allows at once")
         case .storeUnavailable:
             return Problem(.unavailable, "the store did not answer in time, and the rule \(rule) refuses then")
-        default: return Problem(.tooManyRequests, "the limit of the rule \(rule) is used up")
+        default: return Problem(.tooManyRequests, "the rule \(rule) has too little left for this request")
         }
     }
 

@@ -29,6 +29,7 @@ struct DecisionTemplate {
     /// Appends the text for `decision`, whose shape is the template's.
     func write(_ decision: Decision, to buffer: ByteBuffer) {
         let outcome = decision.first
+        let resetAtUs = decision.resetAtUs(0) ?? 0
         for piece in pieces {
             buffer.append(piece.text)
             switch piece.slot {
@@ -38,9 +39,9 @@ struct DecisionTemplate {
             case .retryS: buffer.append(decimal: outcome.retryUs.dividedRoundingUp(by: 1_000_000))
             case .resetMs: buffer.append(decimal: outcome.resetUs.dividedRoundingUp(by: 1000))
             case .resetS: buffer.append(decimal: outcome.resetUs.dividedRoundingUp(by: 1_000_000))
-            case .resetTime: Timestamp(us: Int64(decision.nowUs + outcome.resetUs)).appendRFC3339(to: buffer)
+            case .resetTime: Timestamp(us: Int64(resetAtUs)).appendRFC3339(to: buffer)
             case .resetAtS:
-                buffer.append(decimal: (decision.nowUs + outcome.resetUs).dividedRoundingUp(by: 1_000_000))
+                buffer.append(decimal: resetAtUs.dividedRoundingUp(by: 1_000_000))
             }
         }
     }
@@ -54,13 +55,15 @@ struct DecisionTemplate {
         return Decision(
             isAllowed: isAllowed, reason: isAllowed ? .allowed : .limitExceeded, nowUs: nowUs, policies: policies,
             first: Outcome(
-                verdict: verdict, remaining: remaining, resetUs: resetMs * 1000, retryUs: isAllowed ? 0 : retryMs * 1000),
+                verdict: verdict, remaining: remaining, resetUs: resetMs * 1000, retryUs: isAllowed ? 0 : retryMs * 1000
+            ),
             hasOutcomes: true)
     }
 
     /// How each slot reads for a decision.
     private static func values(_ decision: Decision) -> [(slot: Slot, text: [UInt8])] {
         let outcome = decision.first
+        let resetAtUs = decision.resetAtUs(0) ?? 0
         return Slot.allCases.map { slot in
             let text =
                 switch slot {
@@ -69,8 +72,8 @@ struct DecisionTemplate {
                 case .retryS: String(outcome.retryUs.dividedRoundingUp(by: 1_000_000))
                 case .resetMs: String(outcome.resetUs.dividedRoundingUp(by: 1000))
                 case .resetS: String(outcome.resetUs.dividedRoundingUp(by: 1_000_000))
-                case .resetTime: Timestamp(us: Int64(decision.nowUs + outcome.resetUs)).rfc3339
-                case .resetAtS: String((decision.nowUs + outcome.resetUs).dividedRoundingUp(by: 1_000_000))
+                case .resetTime: Timestamp(us: Int64(resetAtUs)).rfc3339
+                case .resetAtS: String(resetAtUs.dividedRoundingUp(by: 1_000_000))
                 }
             return (slot, [UInt8](text.utf8))
         }
@@ -83,7 +86,8 @@ struct DecisionTemplate {
     }
 
     /// Cuts `text` at every value; one that stands at the same place as a longer one gives way to it.
-    private static func cut(_ text: [UInt8], _ values: [(slot: Slot, text: [UInt8])]) -> [(text: [UInt8], slot: Slot?)] {
+    private static func cut(_ text: [UInt8], _ values: [(slot: Slot, text: [UInt8])]) -> [(text: [UInt8], slot: Slot?)]
+    {
         let values = values.filter { $0.text != [UInt8(ascii: "0")] }.sorted { $0.text.count > $1.text.count }
         var pieces: [(text: [UInt8], slot: Slot?)] = []
         var literal: [UInt8] = []
@@ -123,7 +127,7 @@ final class DecisionTemplates {
 extension Decision {
     /// The templates that may stand for this decision: one enforcing rule was asked, and nothing is out of the ordinary.
     var templates: DecisionTemplates? {
-        guard let policies, hasOutcomes, nowUs > 0, leaseID == nil, decider == nil, policies.isSingle,
+        guard let policies, hasOutcomes, nowUs != nil, leaseID == nil, decider == nil, policies.isSingle,
             policies.enforcingCount == 1,
             isAllowed ? first.verdict == .allowed : first.verdict == .refused
         else { return nil }

@@ -49,6 +49,9 @@ public struct IPAddress: Sendable, Hashable {
         }
     }
 
+    /// 0.0.0.0, which is nobody's.
+    public static let unspecified = IPAddress(v4: 0)
+
     public var isLoopback: Bool {
         isV4 ? low >> 24 == 127 : high == 0 && low == 1
     }
