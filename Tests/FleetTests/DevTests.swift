@@ -103,6 +103,38 @@ extension Fleet {
             #expect(try await second.program.terminate() == 0)
         }
 
+        @Test func theDirectoryMayBeRelative() async throws {
+            for _ in 0..<2 {
+                let program = try Program(
+                    ["dev", "--port", "0", "--data-dir", "data/inner"], workingFolder: folder.path)
+                #expect(await eventually { Replica.url(program.output) != nil || program.process.hasEnded })
+                #expect(try Tree.read(directory + "/redis.log").isEmpty == false)
+                #expect(try await program.terminate() == 0)
+            }
+        }
+
+        /// The pid file of a crash may name a process that has nothing to do with us.
+        @Test func anotherRedisServerIsLeftAlone() async throws {
+            let stranger = try RedisServer()
+            let first = try await dev()
+            #expect(try await first.program.terminate() == 0)
+            try Tree.write("\(stranger.pid)\n", to: directory + "/redis.pid")
+            let second = try await dev()
+            #expect(try second.request("GET", "/readyz").status == 200)
+            #expect(try stranger.redis("PING") == "PONG")
+        }
+
+        /// A redis-server that outlived its parent, whatever the reason, holds the files: it is ended first.
+        @Test func anOrphanIsEndedFirst() async throws {
+            let first = try await dev()
+            #expect(try await first.program.terminate() == 0)
+            let orphan = try RedisServer(options: .init(arguments: ["--dir", directory]))
+            try Tree.write("\(orphan.pid)\n", to: directory + "/redis.pid")
+            let second = try await dev()
+            #expect(!lives(orphan.pid))
+            #expect(try second.request("GET", "/readyz").status == 200)
+        }
+
         @Test func serveMayEmbedItsRedisToo() async throws {
             let replica = try await Replica(["serve", "--embedded", "--data-dir", directory])
             #expect(try replica.request("GET", "/readyz").status == 200)

@@ -77,7 +77,7 @@ extension Fleet {
                 #expect(answer.json?["reason"] == .string("allowed"))
             }
             #expect(try await replica.program.exitCode() == 0)
-            #expect(throws: (any Error).self) { try replica.connect() }
+            #expect(throws: (any Error).self) { try replica.request("GET", "/healthz") }
         }
 
         @Test func duringTheDrainDelayItSaysThatItEndsAndStillAnswers() async throws {

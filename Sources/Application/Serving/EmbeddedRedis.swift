@@ -22,15 +22,17 @@ final class EmbeddedRedis {
     /// - Parameters:
     ///   - directory: the data directory, made if it is not there.
     /// The calling thread must live as long as the process: the child is told to end when that thread does.
-    init(directory: String, log: Logger) throws(StartError) {
+    init(directory given: String, log: Logger) throws(StartError) {
         self.log = log
-        try EmbeddedRedis.makeDirectory(directory)
+        // redis-server goes into the directory and then opens its files: their names must not be relative.
+        let directory = try EmbeddedRedis.makeDirectory(given)
         lock = open(directory + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard lock >= 0 else { throw StartError(description: "cannot open \(directory)/lock: \(errorText())") }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
             throw StartError(description: "the data directory \(directory) is in use by another process")
         }
-        EmbeddedRedis.endOrphan(pidFile: directory + "/redis.pid", log: log)
+        EmbeddedRedis.endOrphan(of: directory, log: log)
+        EmbeddedRedis.removeLeftFolder(named: directory + "/socket")
         // A unix socket's path is at most 107 bytes, which a data directory may well exceed.
         var template = Array("/tmp/qm-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else {
@@ -39,6 +41,7 @@ final class EmbeddedRedis {
         socketFolder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         let socket = socketFolder + "/redis.sock"
         url = "unix://" + socket
+        writeSmallFile(directory + "/socket", socket + "\n")
         process = try EmbeddedRedis.spawn([
             "setpriv", "--pdeathsig", "TERM", "redis-server", "--port", "0", "--unixsocket", socket, "--unixsocketperm",
             "700", "--dir", directory, "--appendonly", "yes", "--appendfsync", "everysec", "--save", "",
@@ -67,7 +70,8 @@ final class EmbeddedRedis {
 
     // MARK: Inside
 
-    private static func makeDirectory(_ path: String) throws(StartError) {
+    /// Makes the directory and those above it; returns its absolute path.
+    private static func makeDirectory(_ path: String) throws(StartError) -> String {
         var made = ""
         for part in path.split(separator: "/") {
             made += (made.isEmpty && !path.hasPrefix("/") ? "" : "/") + part
@@ -75,16 +79,37 @@ final class EmbeddedRedis {
                 throw StartError(description: "cannot make the data directory \(path): \(errorText())")
             }
         }
+        guard let absolute = realpath(path, nil) else {
+            throw StartError(description: "cannot use the data directory \(path): \(errorText())")
+        }
+        defer { free(absolute) }
+        return String(cString: absolute)
     }
 
-    private static func endOrphan(pidFile: String, log: Logger) {
-        guard let text = readSmallFile(pidFile),
-            let pid = pid_t(text.prefix { $0.isNumber }), pid > 1,
-            readSmallFile("/proc/\(pid)/comm")?.hasPrefix("redis-server") == true
+    /// Ends the server that the pid file names. The number may long belong to another process, another redis-server even:
+    /// ours is the one that works in the directory.
+    private static func endOrphan(of directory: String, log: Logger) {
+        guard let text = readSmallFile(directory + "/redis.pid"), let pid = pid_t(text.prefix { $0.isNumber }), pid > 1,
+            readSmallFile("/proc/\(pid)/comm")?.hasPrefix("redis-server") == true,
+            let place = realpath("/proc/\(pid)/cwd", nil)
         else { return }
+        defer { free(place) }
+        guard String(cString: place) == directory else { return }
         log.warning("ending the redis-server that an earlier run left behind", ["pid": .int(Int(pid))])
         kill(pid, SIGTERM)
-        for _ in 0..<500 where kill(pid, 0) == 0 { usleep(20_000) }
+        // One that has ended and waits for its parent's notice has no working directory any more.
+        for _ in 0..<500 where access("/proc/\(pid)/cwd/.", F_OK) == 0 { usleep(20_000) }
+    }
+
+    /// Removes the folder of a socket that a crash has left; `name` is the file that holds the socket's path.
+    private static func removeLeftFolder(named name: String) {
+        guard let text = readSmallFile(name), text.hasPrefix("/tmp/qm-"), text.hasSuffix("/redis.sock\n") else {
+            return
+        }
+        let socket = String(text.dropLast())
+        guard socket.split(separator: "/").count == 3 else { return }
+        unlink(socket)
+        rmdir(String(socket.dropLast("/redis.sock".count)))
     }
 
     private static func spawn(_ arguments: [String]) throws(StartError) -> pid_t {
@@ -134,6 +159,14 @@ func environmentValue(_ name: String) -> String? {
     guard let value = getenv(name) else { return nil }
     let text = String(cString: value)
     return text.isEmpty ? nil : text
+}
+
+/// Writes a file's text; a file that cannot be written is left as it is.
+private func writeSmallFile(_ path: String, _ text: String) {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { return }
+    defer { close(descriptor) }
+    _ = text.utf8CString.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count - 1) }
 }
 
 /// A file's text, when it can be read and is below 64 KiB.

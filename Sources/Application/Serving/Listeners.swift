@@ -50,9 +50,11 @@ struct Listeners {
         }
     }
 
-    /// Removes the socket of a process that is gone; one that answers is in use.
+    /// Removes the socket of a process that is gone; one that answers is in use, and what is no socket is not ours.
     private static func removeStale(_ path: String) throws(Sockets.Failure) {
-        guard access(path, F_OK) == 0 else { return }
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT == S_IFSOCK else { throw Sockets.Failure(call: "bind", code: EADDRINUSE) }
         if let descriptor = try? Sockets.connect(.unix(path: path)) {
             close(descriptor)
             throw Sockets.Failure(call: "bind", code: EADDRINUSE)

@@ -1,6 +1,7 @@
 import Bytes
 import Digests
 import EventLoops
+import Glibc
 import HTTP
 import Redis
 import Services
@@ -73,6 +74,8 @@ public final class Server: Sendable {
             let delayUs = Int64(configuration.drainDelayMs) * 1000
             loop.runBlocking { await loop.sleep(us: delayUs) }
         }
+        // While we still answer on it, so that it is ours and not one of a successor's.
+        if let path = configuration.socketPath { unlink(path) }
         let graceUs = Int64(configuration.drainGraceMs) * 1000
         let loops = state.loops
         if let first = loops.first {

@@ -9,14 +9,16 @@ final class Program: Sendable {
     let process: ChildProcess
     private let folder: TemporaryFolder
 
-    init(_ arguments: [String], environment: [String: String] = [:]) throws {
+    /// - Parameter workingFolder: where it is started; where the tests are, unless said.
+    init(_ arguments: [String], environment: [String: String] = [:], workingFolder: String = ".") throws {
         folder = try TemporaryFolder()
         var variables = ["HOME": folder.path, "SWIFT_BACKTRACE": "enable=no"]
         for name in ["PATH", "LD_LIBRARY_PATH", "TSAN_OPTIONS"] { variables[name] = Environment[name] }
         variables.merge(environment) { $1 }
         let words = variables.map { "\($0.key)=\($0.value)" }
         process = try ChildProcess(
-            ["env", "-i"] + words + [try Tree.executable] + arguments, output: folder.path + "/output",
+            ["env", "-i", "-C", workingFolder] + words + [try Tree.executable] + arguments,
+            output: folder.path + "/output",
             errors: folder.path + "/errors")
     }
 

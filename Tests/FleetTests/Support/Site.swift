@@ -18,7 +18,9 @@ final class Site: Sendable {
             output: folder.path + "/nginx.log")
         (self.folder, self.port, self.process) = (folder, port, process)
         let isUp = await eventually {
-            process.hasEnded || (try? HTTPConnection(.tcp(host: "127.0.0.1", port: port))) != nil
+            // The one place that asks nobody: it is for nginx itself only.
+            process.hasEnded
+                || (try? HTTPConnection(.tcp(host: "127.0.0.1", port: port)).request("GET", "/quota"))?.status == 404
         }
         guard isUp, !process.hasEnded else { throw SetUpFailure("nginx did not start; is it installed? \(log)") }
     }
