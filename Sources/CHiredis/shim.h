@@ -5,5 +5,6 @@
 #include <sys/time.h>
 #include <hiredis/hiredis.h>
 #include <hiredis/async.h>
+#include "replies.h"
 
 #endif

@@ -45,6 +45,7 @@ public final class DeadlineWheel {
     private var position: Int64 = 0
     private var linked = 0
     private var timer: LoopTimer?
+    private var isTurning = false
 
     /// - Parameters:
     ///   - slotUs: the precision of the wheel.
@@ -59,7 +60,7 @@ public final class DeadlineWheel {
         unlink(deadline)
         deadline.seenUs = deadline.us
         if deadline.us == .max { return }
-        if linked == 0 { startTimer() }
+        if !isTurning { startTurning() }
         let farthest = position + Int64(slots.count) - 1
         let number = min(max(deadline.us / slotUs + 1, position + 1), farthest)
         if number == farthest { deadline.seenUs = min(deadline.us, number * slotUs) }
@@ -86,7 +87,9 @@ public final class DeadlineWheel {
         linked -= 1
     }
 
-    private func startTimer() {
+    /// Never within a turn: the slots that the turn has still to look at lie behind the position set here.
+    private func startTurning() {
+        isTurning = true
         position = loop.nowUs / slotUs
         if timer == nil { timer = LoopTimer(loop: loop) { [unowned self] in turn() } }
         timer?.start(everyUs: slotUs)
@@ -106,6 +109,9 @@ public final class DeadlineWheel {
                 if isDue { deadline.holder.deadlinePassed() }
             }
         }
-        if linked == 0 { timer?.cancel() }
+        if linked == 0 {
+            isTurning = false
+            timer?.cancel()
+        }
     }
 }

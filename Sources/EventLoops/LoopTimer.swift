@@ -7,6 +7,7 @@ public final class LoopTimer {
     private unowned let loop: EventLoop
     private var event: OpaquePointer?
     private var intervalUs: Int64 = 0
+    private var dueUs: Int64 = 0
 
     /// A timer that does nothing until it is started.
     public init(loop: EventLoop, _ body: @escaping () -> Void) {
@@ -36,12 +37,20 @@ public final class LoopTimer {
 
     private func add(_ delayUs: Int64) {
         let delayUs = max(0, delayUs)
+        dueUs = MonotonicClock.nowUs() + delayUs
+        schedule(delayUs)
+    }
+
+    private func schedule(_ delayUs: Int64) {
         var interval = timeval(tv_sec: Int(delayUs / 1_000_000), tv_usec: Int(delayUs % 1_000_000))
         event_add(event, &interval)
     }
 
     fileprivate func fire() {
         loop.readClock()
+        // libevent counts from the beginning of the tick, by a coarse clock, and so may be a few milliseconds early.
+        let restUs = dueUs - MonotonicClock.nowUs()
+        if restUs > 0 { return schedule(restUs) }
         if intervalUs > 0 { add(intervalUs) }
         // The body may drop the last reference to this timer.
         withExtendedLifetime(self) { body() }

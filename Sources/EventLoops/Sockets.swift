@@ -34,7 +34,9 @@ public enum Sockets {
                 setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, socklen_t(MemoryLayout<Int32>.size))
             }
         }
-        guard try withAddress(address, { qm_bind(descriptor, $0, $1) }) == 0 else { throw closing(descriptor, "bind") }
+        guard try withAddress(address, of: descriptor, { qm_bind(descriptor, $0, $1) }) == 0 else {
+            throw closing(descriptor, "bind")
+        }
         guard Glibc.listen(descriptor, backlog) == 0 else { throw closing(descriptor, "listen") }
         return descriptor
     }
@@ -42,7 +44,7 @@ public enum Sockets {
     /// A socket whose connection is under way; it becomes writable when it is made or has failed (`connectError`).
     public static func connect(_ address: Address) throws(Failure) -> Int32 {
         let descriptor = try make(address)
-        let result = try withAddress(address) { qm_connect(descriptor, $0, $1) }
+        let result = try withAddress(address, of: descriptor) { qm_connect(descriptor, $0, $1) }
         guard result == 0 || errno == EINPROGRESS || errno == EAGAIN else { throw closing(descriptor, "connect") }
         setNoDelay(descriptor)
         return descriptor
@@ -113,6 +115,16 @@ public enum Sockets {
     private static func setNoDelay(_ descriptor: Int32) {
         var on: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+    }
+
+    /// An address that cannot be written as the system has it closes the descriptor it was for.
+    private static func withAddress(
+        _ address: Address, of descriptor: Int32, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+    ) throws(Failure) -> Int32 {
+        do { return try withAddress(address, body) } catch {
+            close(descriptor)
+            throw error
+        }
     }
 
     private static func withAddress(

@@ -33,6 +33,8 @@ public struct JSONError: Error, Equatable, CustomStringConvertible {
     public let kind: Kind
     /// The byte, counted from 0, at which it was seen.
     public let offset: Int
+    /// The member at fault, with dots between levels (`rules[2].limit`); only a number out of range has one, in a tree.
+    public private(set) var field: String?
     private let detail: String
 
     init(_ kind: Kind, at offset: Int, _ detail: String = "") {
@@ -41,13 +43,21 @@ public struct JSONError: Error, Equatable, CustomStringConvertible {
         self.detail = detail
     }
 
+    /// The error as seen from the object or array around, when it is about a value and not about the text.
+    func inside(_ step: String) -> JSONError {
+        guard kind == .outOfRange else { return self }
+        var error = self
+        error.field = step + (field.map { ($0.hasPrefix("[") ? "" : ".") + $0 } ?? "")
+        return error
+    }
+
     /// A sentence for the sender of the text.
     public var description: String {
         switch kind {
         case .malformed: "the JSON is malformed at byte \(offset): \(detail)"
         case .wrongKind(let expected, let found): "expected \(expected.phrase) at byte \(offset), found \(found.phrase)"
         case .notInteger: "expected an integer at byte \(offset), found a number with a fraction or an exponent"
-        case .outOfRange: "the number at byte \(offset) is out of range"
+        case .outOfRange: "the number at byte \(offset)\(field.map { " (\($0))" } ?? "") is out of range"
         case .tooDeep: "the JSON is nested too deeply at byte \(offset)"
         }
     }

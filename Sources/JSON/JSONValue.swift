@@ -42,7 +42,11 @@ public enum JSONValue: Sendable, Equatable {
         case .array:
             var elements: [JSONValue] = []
             try reader.beginArray()
-            while try reader.nextElement() { elements.append(try JSONValue(reading: &reader)) }
+            while try reader.nextElement() {
+                do { elements.append(try JSONValue(reading: &reader)) } catch {
+                    throw error.inside("[\(elements.count)]")
+                }
+            }
             self = .array(elements)
         case .object: self = .object(try JSONValue.members(&reader))
         }
@@ -100,7 +104,9 @@ public enum JSONValue: Sendable, Equatable {
             guard seen.insert(Array(name.utf8)).inserted else {
                 throw JSONError(.malformed, at: reader.offset, "the key \"\(name)\" occurs twice")
             }
-            members.append(Member(key: name, value: try JSONValue(reading: &reader)))
+            do { members.append(Member(key: name, value: try JSONValue(reading: &reader))) } catch {
+                throw error.inside(name)
+            }
         }
         return members
     }

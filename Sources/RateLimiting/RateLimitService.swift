@@ -91,6 +91,8 @@ public final class RateLimitService: Service {
         }
     }
 
+    public func drain() { events.closeAll() }
+
     public func stop() async {
         feed?.stop()
         if context.isFirstLoop { await presence.stop() }

@@ -4,18 +4,15 @@ import Bytes
 final class CommandCall: RedisCall {
     private let words: [[UInt8]]
     private let script: (script: Script, keyCount: Int)?
-    private let keyIndex: Int?
+    /// By which a topology picks the connection. A buffer, because its bytes stay where they are.
+    private let key: ByteBuffer?
     private let then: (Result<RedisReply, RedisError>) -> Void
 
-    init(_ words: [[UInt8]], key: String? = nil, then: @escaping (Result<RedisReply, RedisError>) -> Void) {
-        self.words = words
+    init(_ words: [String], key: String? = nil, then: @escaping (Result<RedisReply, RedisError>) -> Void) {
+        self.words = words.map { [UInt8]($0.utf8) }
         script = nil
-        keyIndex = nil
+        self.key = CommandCall.kept(key)
         self.then = then
-    }
-
-    convenience init(_ words: [String], then: @escaping (Result<RedisReply, RedisError>) -> Void) {
-        self.init(words.map { [UInt8]($0.utf8) }, then: then)
     }
 
     init(
@@ -23,11 +20,11 @@ final class CommandCall: RedisCall {
     ) {
         words = (keys + arguments).map { [UInt8]($0.utf8) }
         self.script = (script, keys.count)
-        keyIndex = keys.isEmpty ? nil : 0
+        key = CommandCall.kept(keys.first)
         self.then = then
     }
 
-    var route: RedisRoute { .any }
+    var route: RedisRoute { key.map { .key($0.view) } ?? .any }
 
     func encode(to writer: RESPWriter) {
         if let script {
@@ -39,6 +36,13 @@ final class CommandCall: RedisCall {
     }
 
     func completed(_ result: Result<ReplyView, RedisError>) { then(result.map(\.copy)) }
+
+    private static func kept(_ key: String?) -> ByteBuffer? {
+        guard let key else { return nil }
+        let buffer = ByteBuffer(capacity: key.utf8.count)
+        buffer.append(key)
+        return buffer
+    }
 
     /// Suspends until the call that `start` makes is answered.
     static func reply(

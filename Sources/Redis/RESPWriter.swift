@@ -5,8 +5,9 @@ public final class RESPWriter {
     let buffer = ByteBuffer(capacity: 4096)
     /// Whether scripts are sent whole in this attempt.
     var sendsScriptText = false
-    /// The hashes that the connection has been given for its scripts.
-    var hashes: [ObjectIdentifier: [UInt8]] = [:]
+    /// `EVALSHA` and the script's hash as they are sent, by the script's number; empty where the connection has not
+    /// been given a hash.
+    @exclusivity(unchecked) private var callsByHash: [[UInt8]] = []
 
     init() {}
 
@@ -18,9 +19,28 @@ public final class RESPWriter {
 
     /// Begins a command of `count` words, its name included.
     public func command(_ count: Int) {
-        buffer.append(UInt8(ascii: "*"))
-        buffer.append(decimal: count)
-        buffer.append("\r\n")
+        let target = buffer.reserve(23)
+        buffer.didAppend(RESPWriter.writeHead(UInt8(ascii: "*"), count, to: target))
+    }
+
+    /// A type byte, a length and the end of the line; returns how many bytes that took, at most 23.
+    @inline(__always)
+    private static func writeHead(_ type: UInt8, _ count: Int, to target: UnsafeMutablePointer<UInt8>) -> Int {
+        target[0] = type
+        var length = 2
+        // Most lengths have one or two digits.
+        if count < 10 {
+            target[1] = 0x30 &+ UInt8(truncatingIfNeeded: count)
+        } else if count < 100 {
+            target[1] = 0x30 &+ UInt8(truncatingIfNeeded: count / 10)
+            target[2] = 0x30 &+ UInt8(truncatingIfNeeded: count % 10)
+            length = 3
+        } else {
+            length = 1 + Decimal.write(count, to: target + 1)
+        }
+        target[length] = 0x0D
+        target[length + 1] = 0x0A
+        return length + 2
     }
 
     @inlinable
@@ -28,11 +48,7 @@ public final class RESPWriter {
 
     public func argument(_ bytes: ByteView) {
         let target = buffer.reserve(bytes.count + 26)
-        target[0] = UInt8(ascii: "$")
-        var length = 1 + Decimal.write(bytes.count, to: target + 1)
-        target[length] = 0x0D
-        target[length + 1] = 0x0A
-        length += 2
+        var length = RESPWriter.writeHead(UInt8(ascii: "$"), bytes.count, to: target)
         (target + length).update(from: bytes.base, count: bytes.count)
         length += bytes.count
         target[length] = 0x0D
@@ -54,12 +70,17 @@ public final class RESPWriter {
     /// Words that are encoded already.
     public func raw(_ bytes: ByteView) { buffer.append(bytes) }
 
+    /// Notes the hash under which the connection's server knows a script.
+    func learn(_ hash: [UInt8], of script: Script) {
+        while callsByHash.count <= script.number { callsByHash.append([]) }
+        callsByHash[script.number] = Array("$7\r\nEVALSHA\r\n$\(hash.count)\r\n".utf8) + hash + [0x0D, 0x0A]
+    }
+
     /// Begins the call of a script: by its hash, or, when Redis has forgotten it, by its text.
     public func script(_ script: Script, keyCount: Int, argumentCount: Int) {
         command(3 + keyCount + argumentCount)
-        if !sendsScriptText, let hash = hashes[ObjectIdentifier(script)] {
-            argument("EVALSHA" as StaticString)
-            argument(hash)
+        if !sendsScriptText, script.number < callsByHash.count, !callsByHash[script.number].isEmpty {
+            buffer.append(callsByHash[script.number])
         } else {
             argument("EVAL" as StaticString)
             argument(script.source)

@@ -7,12 +7,19 @@ public final class RedisClient {
     let loop: EventLoop
     private let scripts: [Script]
     private var connector: RedisConnector!
+    private var hasBeenReady = false
     private(set) lazy var pool = TransactionPool(loop: loop, configuration: configuration)
 
     /// What this client has done, for metrics.
-    public private(set) var commands = 0
+    @exclusivity(unchecked) public private(set) var commands = 0
+    /// Connections made after the first.
     public private(set) var reconnects = 0
     public private(set) var scriptRetries = 0
+    /// Writes to Redis: each carries the commands of one tick.
+    public var writes: Int { traffic.writes }
+    /// The most commands that ever waited on the connection.
+    public var deepestPipeline: Int { traffic.deepestPipeline }
+    private let traffic = RedisTraffic()
     /// What the server says of itself, once connected: `redis_version`, `maxmemory_policy` and the like.
     public private(set) var serverInfo: [String: String] = [:]
     /// Called with true when the connection becomes ready and with false when it is lost.
@@ -23,15 +30,16 @@ public final class RedisClient {
         self.loop = loop
         self.configuration = configuration
         self.scripts = scripts
-        connector = RedisConnector(loop: loop, configuration: configuration) { [unowned self] link in
+        connector = RedisConnector(loop: loop, configuration: configuration) { [weak self] link in
+            guard let self else { throw RedisError.unavailable }
             try await prepare(link)
         }
-        connector.onReady = { [unowned self] in
-            reconnects += 1
-            onStateChange?(true)
-        }
-        connector.onLost = { [unowned self] in onStateChange?(false) }
+        connector.traffic = traffic
+        connector.onReady = { [weak self] in self?.becameReady() }
+        connector.onLost = { [weak self] in self?.onStateChange?(false) }
     }
+
+    deinit { connector.close() }
 
     public func start() { connector.start() }
 
@@ -47,6 +55,15 @@ public final class RedisClient {
         await connector.whenReady(timeoutUs: timeoutUs) != nil
     }
 
+    /// Why the last attempt to connect failed, if Redis said so; nil while connected.
+    public var lastError: RedisError? { connector.lastError }
+
+    private func becameReady() {
+        if hasBeenReady { reconnects += 1 }
+        hasBeenReady = true
+        onStateChange?(true)
+    }
+
     // MARK: Commands
 
     /// Sends `call` with the tick's others.
@@ -60,7 +77,7 @@ public final class RedisClient {
     /// Sends a command and suspends until its reply; an error reply throws.
     /// - Parameter key: the key by which a topology picks the node.
     public func send(_ words: [String], key: String, budgetUs: Int64) async throws(RedisError) -> RedisReply {
-        try await CommandCall.reply { submit(CommandCall(words, then: $0), budgetUs: budgetUs) }
+        try await CommandCall.reply { submit(CommandCall(words, key: key, then: $0), budgetUs: budgetUs) }
     }
 
     /// Runs a script and suspends until its reply.
@@ -72,20 +89,24 @@ public final class RedisClient {
         }
     }
 
-    /// Leases a connection of its own for a WATCH/MULTI/EXEC transaction. It goes back to the pool when `body` returns
+    /// Leases a connection of its own for a WATCH/MULTI/EXEC transaction; when too many are out, waits for one and fails
+    /// as overloaded if none comes back in time. It goes back to the pool when `body` returns
     /// and the transaction ended cleanly, and is cut otherwise.
-    /// - Parameter key: the key by which a topology picks the node; all of the transaction's keys share its slot.
+    /// - Parameters:
+    ///   - key: the key by which a topology picks the node; all of the transaction's keys share its slot.
+    ///   - budgetUs: for all of it: the lease, and every reply.
     public func transaction<Result>(
         key: String, budgetUs: Int64, _ body: (Transaction) async throws -> Result
     ) async throws -> Result {
-        let connector = try await pool.lease(budgetUs: budgetUs)
-        let transaction = Transaction(connector.link!, loop: loop, deadlineUs: loop.nowUs + budgetUs)
+        let deadlineUs = loop.nowUs + budgetUs
+        let (connector, link) = try await pool.lease(deadlineUs: deadlineUs)
+        let transaction = Transaction(link, loop: loop, deadlineUs: deadlineUs)
         do {
             let result = try await body(transaction)
-            if await transaction.isReusable() { pool.giveBack(connector) } else { connector.close() }
+            if await transaction.isReusable() { pool.giveBack(connector) } else { pool.end(connector) }
             return result
         } catch {
-            connector.close()
+            pool.end(connector)
             throw error
         }
     }
@@ -97,22 +118,26 @@ public final class RedisClient {
 
     /// Checks the server and loads the scripts.
     private func prepare(_ link: RedisLink) async throws {
-        serverInfo = RedisClient.parse(info: try await link.send(["INFO", "server", "memory"], loop).string ?? "")
-        let version = serverInfo["redis_version"] ?? ""
-        guard let major = Int(version.prefix { $0 != "." }), major >= 7 else {
-            throw RedisError.unexpectedReply("Redis \(version) is older than 7.0")
-        }
+        serverInfo = RedisClient.parse(info: try await link.send(["INFO"]).string ?? "")
+        try RedisClient.checkVersion(serverInfo["redis_version"] ?? "")
         for script in scripts {
             let source = String(decoding: script.source, as: UTF8.self)
-            guard let hash = try await link.send(["SCRIPT", "LOAD", source], loop).bytes else {
+            guard let hash = try await link.send(["SCRIPT", "LOAD", source]).bytes else {
                 throw RedisError.unexpectedReply("SCRIPT LOAD")
             }
-            link.writer.hashes[ObjectIdentifier(script)] = hash
+            link.writer.learn(hash, of: script)
         }
-        link.onNoScript = { [unowned self] in scriptRetries += 1 }
+        link.onNoScript = { [weak self] in self?.scriptRetries += 1 }
     }
 
-    private static func parse(info: String) -> [String: String] {
+    /// Scripts rely on 7.0: `#!lua flags`, and effects that are replicated instead of the script.
+    static func checkVersion(_ version: String) throws(RedisError) {
+        guard let major = Int(version.prefix { $0 != "." }), major >= 7 else {
+            throw .unexpectedReply("Redis \(version) is older than 7.0")
+        }
+    }
+
+    static func parse(info: String) -> [String: String] {
         var values: [String: String] = [:]
         for line in info.split(whereSeparator: { $0 == "\r\n" || $0 == "\n" }) {
             let parts = line.split(separator: ":", maxSplits: 1)

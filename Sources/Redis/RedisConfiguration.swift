@@ -40,7 +40,7 @@ public struct RedisConfiguration: Sendable, Equatable {
             }
             address = .unix(path: path)
             let query = parts.count == 2 ? String(parts[1]) : "db=0"
-            guard query.hasPrefix("db="), let database = Int(query.dropFirst(3)), database >= 0 else {
+            guard query.hasPrefix("db="), let database = RedisConfiguration.number(query.dropFirst(3)) else {
                 throw URLError(description: "may end with ?db=N and nothing else")
             }
             self.database = database
@@ -58,9 +58,10 @@ public struct RedisConfiguration: Sendable, Equatable {
         let parts = rest.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         let (host, port) = try RedisConfiguration.hostAndPort(String(parts[0]))
         address = .tcp(host: host, port: port)
-        let text = parts.count == 2 && !parts[1].isEmpty ? String(parts[1]) : "0"
-        guard let database = Int(text), database >= 0 else {
-            throw URLError(description: "must end in a database number, not \(text)")
+        let text = parts.count == 2 && !parts[1].isEmpty ? parts[1] : "0"
+        guard let database = RedisConfiguration.number(text) else {
+            // Not what stands there, which may be a part of a password.
+            throw URLError(description: "must have nothing but a database number after the host")
         }
         self.database = database
     }
@@ -75,19 +76,26 @@ public struct RedisConfiguration: Sendable, Equatable {
 
     private static func hostAndPort(_ text: String) throws(URLError) -> (String, Int) {
         var host = text[...]
-        var portText: Substring?
+        var rest: Substring = ""
         if text.hasPrefix("["), let close = text.firstIndex(of: "]") {
             host = text[text.index(after: text.startIndex)..<close]
-            let after = text[text.index(after: close)...]
-            if after.hasPrefix(":") { portText = after.dropFirst() }
-        } else if let colon = text.lastIndex(of: ":") {
-            host = text[..<colon]
-            portText = text[text.index(after: colon)...]
+            rest = text[text.index(after: close)...]
+        } else if let colon = text.firstIndex(of: ":") {
+            (host, rest) = (text[..<colon], text[colon...])
         }
-        guard let port = portText.map({ Int($0) }) ?? 6379, (1...65_535).contains(port), !host.isEmpty else {
-            throw URLError(description: "must name a host and a port from 1 to 65535")
+        let port = rest.isEmpty ? 6379 : rest.hasPrefix(":") ? number(rest.dropFirst()) : nil
+        guard let port, (1...65_535).contains(port), !host.isEmpty,
+            host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && !"/?#[]@".utf8.contains($0) })
+        else {
+            throw URLError(
+                description: "must name a host and a port from 1 to 65535, an IPv6 address in square brackets")
         }
         return (String(host), port)
+    }
+
+    /// Digits only.
+    private static func number(_ text: Substring) -> Int? {
+        text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(text) : nil
     }
 
     private static func decoded(_ text: Substring) -> String? {
@@ -98,10 +106,9 @@ public struct RedisConfiguration: Sendable, Equatable {
                 bytes.append(byte)
                 continue
             }
-            guard rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else {
-                return nil
-            }
-            bytes.append(value)
+            let digits = rest.prefix(2).compactMap { Character(Unicode.Scalar($0)).hexDigitValue }
+            guard digits.count == 2 else { return nil }
+            bytes.append(UInt8(digits[0] << 4 | digits[1]))
             rest = rest.dropFirst(2)
         }
         return String(decoding: bytes, as: UTF8.self)

@@ -12,16 +12,21 @@ final class RedisConnector {
     private let configuration: RedisConfiguration
     private let prepare: Preparation
     private var state = RedisConnectionState()
-    private var address: Sockets.Address?
+    /// What the name stands for; after an attempt that failed the next one is tried.
+    private var addresses: [Sockets.Address] = []
+    private var failedAttempts = 0
     private var timer: LoopTimer?
     private var attemptTimer: LoopTimer?
-    private var waiters: [() -> Void] = []
+    private var waiters: [Int: () -> Void] = [:]
+    private var lastWaiter = 0
 
     /// The link while it is ready.
-    private(set) var link: RedisLink?
+    @exclusivity(unchecked) private(set) var link: RedisLink?
     private var unfinished: RedisLink?
     var onReady: (() -> Void)?
     var onLost: (() -> Void)?
+    /// Where the links count what they do, if anyone wants to know.
+    var traffic: RedisTraffic?
 
     init(loop: EventLoop, configuration: RedisConfiguration, prepare: @escaping Preparation) {
         self.loop = loop
@@ -43,9 +48,8 @@ final class RedisConnector {
             attemptTimer = nil
             link = unfinished
             unfinished = nil
-            let waiting = waiters
-            waiters = []
-            for waiter in waiting { waiter() }
+            lastError = nil
+            wakeWaiters()
             onReady?()
         case .retry(let afterUs):
             drop()
@@ -55,32 +59,40 @@ final class RedisConnector {
         case .tearDown:
             timer = nil
             drop()
+            wakeWaiters()
         }
     }
+
+    deinit { (link ?? unfinished)?.close() }
 
     private func resolve() {
         switch configuration.address {
         case .unix(let path):
-            address = .unix(path: path)
+            addresses = [.unix(path: path)]
             perform(state.handle(.resolved))
         case .tcp(let host, let port):
             loop.spawn { [self] in
-                let found = await BlockingPool.shared.run { Resolver.numericAddress(of: host) }
-                address = found.map { .tcp(host: $0, port: port) }
-                perform(state.handle(found == nil ? .failed : .resolved))
+                let found = await BlockingPool.shared.run { Resolver.numericAddresses(of: host) }
+                addresses = found.map { .tcp(host: $0, port: port) }
+                perform(state.handle(found.isEmpty ? .failed : .resolved))
             }
         }
     }
 
     private func connect() {
-        guard let address else { return }
+        let address = addresses[failedAttempts % addresses.count]
         let link = RedisLink(loop: loop, configuration: configuration)
         unfinished = link
+        link.traffic = traffic
         link.onConnected = { [weak self] in
             if let self { perform(state.handle(.connected)) }
         }
-        link.onClosed = { [weak self, weak link] in
-            if let self, link === self.link || link === unfinished { perform(state.handle(.failed)) }
+        // By identity, not by a weak reference, which would make every later retain of the link a slow one.
+        let identity = ObjectIdentifier(link)
+        link.onClosed = { [weak self] in
+            if let self, (self.link ?? unfinished).map(ObjectIdentifier.init) == identity {
+                perform(state.handle(.failed))
+            }
         }
         attemptTimer = loop.after(us: configuration.connectTimeoutUs) { [weak self] in self?.unfinished?.close() }
         link.open(address)
@@ -105,17 +117,19 @@ final class RedisConnector {
         if let link { return link }
         var timer: LoopTimer?
         await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
-            var isDone = false
-            let finish = {
-                if isDone { return }
-                isDone = true
-                continuation.resume()
-            }
-            waiters.append(finish)
-            timer = loop.after(us: timeoutUs, finish)
+            lastWaiter += 1
+            let number = lastWaiter
+            waiters[number] = { continuation.resume() }
+            timer = loop.after(us: timeoutUs) { [weak self] in self?.waiters.removeValue(forKey: number)?() }
         }
         withExtendedLifetime(timer) {}
         return link
+    }
+
+    private func wakeWaiters() {
+        let waiting = waiters.sorted { $0.key < $1.key }
+        waiters = [:]
+        for (_, wake) in waiting { wake() }
     }
 
     /// Why the last attempt failed after it was connected.
@@ -123,10 +137,10 @@ final class RedisConnector {
 
     private func letIn(_ link: RedisLink) async throws(RedisError) {
         if let password = configuration.password {
-            _ = try await link.send(["AUTH"] + (configuration.user.map { [$0] } ?? []) + [password], loop)
+            _ = try await link.send(["AUTH"] + (configuration.user.map { [$0] } ?? []) + [password])
         }
         if configuration.database != 0 {
-            _ = try await link.send(["SELECT", String(configuration.database)], loop)
+            _ = try await link.send(["SELECT", String(configuration.database)])
         }
     }
 
@@ -137,31 +151,34 @@ final class RedisConnector {
         unfinished = nil
         attemptTimer = nil
         old?.close()
-        if wasReady { onLost?() }
+        if wasReady { onLost?() } else { failedAttempts += 1 }
     }
 }
 
 extension RedisLink {
-    /// Sends one command of the handshake.
-    func send(_ arguments: [String], _ loop: EventLoop) async throws(RedisError) -> RedisReply {
-        try await CommandCall.reply { send(CommandCall(arguments, then: $0), deadlineUs: loop.nowUs + 2_000_000) }
+    /// Sends one command of the handshake, which the attempt's own timer bounds.
+    func send(_ arguments: [String]) async throws(RedisError) -> RedisReply {
+        try await CommandCall.reply { send(CommandCall(arguments, then: $0), deadlineUs: .max) }
     }
 }
 
 enum Resolver {
-    /// The first address of a name, as text; nil when it has none. Blocks.
-    static func numericAddress(of host: String) -> String? {
+    /// The addresses of a name, as text; empty when it has none. Blocks.
+    static func numericAddresses(of host: String) -> [String] {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var found: UnsafeMutablePointer<addrinfo>?
-        guard getaddrinfo(host, nil, &hints, &found) == 0, let first = found else { return nil }
+        guard getaddrinfo(host, nil, &hints, &found) == 0 else { return [] }
         defer { freeaddrinfo(found) }
-        var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
-        guard
-            getnameinfo(
-                first.pointee.ai_addr, first.pointee.ai_addrlen, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
-                == 0
-        else { return nil }
-        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        var addresses: [String] = []
+        var next = found
+        while let entry = next?.pointee {
+            var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+            if getnameinfo(entry.ai_addr, entry.ai_addrlen, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) == 0 {
+                addresses.append(String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))
+            }
+            next = entry.ai_next
+        }
+        return addresses
     }
 }

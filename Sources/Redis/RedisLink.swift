@@ -1,26 +1,32 @@
 import Bytes
 import CHiredis
 import EventLoops
+import Glibc
 
 /// One connection to Redis through hiredis's asynchronous interface, attached to our loop so that the commands of a tick
 /// leave in one write. It connects once; when it is closed, a new one is made.
 final class RedisLink: EndOfTick, @unchecked Sendable {
     // Unchecked because hiredis's callbacks find the link by pointer; all of them run on its loop.
-    private(set) var pending = PendingCalls()
+    // Unchecked exclusivity, here and on the other fields that every call touches: no access to them calls out, and the
+    // checks would cost a tenth of a call.
+    @exclusivity(unchecked) private(set) var pending = PendingCalls()
     let writer = RESPWriter()
+    /// Where hiredis builds replies (`CHiredis/replies.h`); it lives as long as we do, and so longer than the context.
+    private let replies = qm_replies_new()
     private let loop: EventLoop
     private let maxPending: Int
     private let stallUs: Int64
-    private var context: UnsafeMutablePointer<redisAsyncContext>?
+    private(set) var context: UnsafeMutablePointer<redisAsyncContext>?
     private var watcher: Watcher?
     private var timer: LoopTimer?
-    private var timerAtUs = Int64.max
-    private var lastByteUs: Int64 = 0
+    @exclusivity(unchecked) private var timerAtUs = Int64.max
+    @exclusivity(unchecked) private var lastByteUs: Int64 = 0
     private var isConnected = false
     private var isFlushing = false
     private var isDirty = false
     private var wasClosed = false
-    private var confirmations: Confirmations?
+    /// Suspended until Redis has confirmed every channel of a subscription.
+    var confirmations: Confirmations?
 
     var onConnected: (() -> Void)?
     /// Called once, when the connection is gone or could not be made; waiting calls have been failed by then.
@@ -28,12 +34,15 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
     /// Hears replies when no call waits: messages of a subscription.
     var onMessage: ((ReplyView) -> Void)?
     var onNoScript: (() -> Void)?
+    var traffic: RedisTraffic?
 
     init(loop: EventLoop, configuration: RedisConfiguration) {
         self.loop = loop
         maxPending = configuration.maxPending
         stallUs = configuration.stallUs
     }
+
+    deinit { qm_replies_free(replies) }
 
     // MARK: Life
 
@@ -49,6 +58,8 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
             return didClose()
         }
         context = made
+        _ = fcntl(made.pointee.c.fd, F_SETFD, FD_CLOEXEC)
+        if let replies { qm_use_replies(&made.pointee.c, replies) }
         // hiredis holds us until it has cleaned up; see `cleanUp`.
         let me = Unmanaged.passRetained(self).toOpaque()
         made.pointee.data = me
@@ -75,7 +86,7 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
         didClose()
     }
 
-    fileprivate func didConnect(_ status: Int32) {
+    func didConnect(_ status: Int32) {
         guard status == REDIS_OK else {
             // hiredis frees the context after this callback.
             context = nil
@@ -86,7 +97,7 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
         onConnected?()
     }
 
-    fileprivate func didClose() {
+    func didClose() {
         context = nil
         guard !wasClosed else { return }
         wasClosed = true
@@ -104,7 +115,7 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
     }
 
     /// hiredis lets go of us. It still calls the disconnect callback after this, so we stay until the end of the tick.
-    fileprivate func cleanUp() {
+    func cleanUp() {
         watcher?.stop()
         watcher = nil
         loop.atEndOfTick(.commands, self)
@@ -133,40 +144,7 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
         watchDeadline(deadlineUs)
     }
 
-    /// Turns the link into a subscription: from now on it only hears, through `onMessage`. Suspends until Redis has
-    /// confirmed every channel.
-    func subscribe(_ channels: [String]) async throws(RedisError) {
-        guard let context else { throw .unavailable }
-        writer.buffer.removeAll()
-        writer.command(1 + channels.count)
-        writer.argument("SUBSCRIBE" as StaticString)
-        for channel in channels { writer.argument(channel) }
-        let command = writer.finish()
-        let result = redisAsyncFormattedCommand(
-            context, linkReplied, Unmanaged.passUnretained(self).toOpaque(),
-            UnsafeRawPointer(command.base).assumingMemoryBound(to: CChar.self), command.count)
-        guard result == REDIS_OK else { throw .unavailable }
-        // Nothing else is ever sent here, so only the operating system can notice that the other side is gone.
-        redisEnableKeepAlive(&context.pointee.c)
-        let isConfirmed = await withUnsafeContinuation { (continuation: UnsafeContinuation<Bool, Never>) in
-            confirmations = Confirmations(missing: channels.count) { continuation.resume(returning: $0) }
-        }
-        if !isConfirmed { throw .lost }
-    }
-
-    private struct Confirmations {
-        var missing: Int
-        let finished: (Bool) -> Void
-    }
-
-    private func confirmed() {
-        confirmations?.missing -= 1
-        guard let waiting = confirmations, waiting.missing == 0 else { return }
-        confirmations = nil
-        waiting.finished(true)
-    }
-
-    fileprivate func wantsToWrite() {
+    func wantsToWrite() {
         if !isConnected || isFlushing {
             watcher?.wantsWrites = true
         } else if !isDirty {
@@ -175,30 +153,36 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
         }
     }
 
-    fileprivate func hasWritten() { watcher?.wantsWrites = false }
+    func hasWritten() { watcher?.wantsWrites = false }
 
     func endOfTick() {
         isDirty = false
         guard let context else { return }
+        traffic?.wrote(pending: pending.count)
         isFlushing = true
         redisAsyncHandleWrite(context)
         isFlushing = false
     }
 
     private func isReady(_ readiness: Readiness) {
-        if readiness.contains(.read), let context { redisAsyncHandleRead(context) }
+        if readiness.contains(.read), let context {
+            lastByteUs = loop.nowUs
+            redisAsyncHandleRead(context)
+        }
         // Reading may have freed the context.
         if readiness.contains(.write), let context { redisAsyncHandleWrite(context) }
     }
 
     // MARK: Replies
 
-    fileprivate func replied(_ reply: UnsafePointer<redisReply>?) {
+    /// How Redis says that it has forgotten a script. A script's own errors may begin with the same word.
+    private static let unknownScript: StaticString = "NOSCRIPT No matching script"
+
+    func replied(_ reply: UnsafePointer<redisReply>?) {
         guard let reply else {
             pending.removeFirst()?.call?.completed(.failure(.lost))
             return
         }
-        lastByteUs = loop.nowUs
         let view = ReplyView(reply)
         guard let entry = pending.removeFirst() else {
             if view.count == 3, view[0].bytes == "subscribe" { confirmed() } else { onMessage?(view) }
@@ -206,7 +190,7 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
         }
         guard let call = entry.call else { return }
         guard view.isError else { return call.completed(.success(view)) }
-        if !entry.sentText, view.bytes.hasPrefix("NOSCRIPT") {
+        if !entry.sentText, view.bytes.hasPrefix(RedisLink.unknownScript) {
             onNoScript?()
             return send(call, deadlineUs: entry.deadlineUs, asText: true)
         }
@@ -234,31 +218,4 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
         if nowUs - lastByteUs >= stallUs { return close() }
         watchDeadline(min(nextDeadlineUs ?? .max, lastByteUs + stallUs))
     }
-}
-
-// C callbacks: plain functions, which find the link by the pointer they are given.
-
-private func link(_ pointer: UnsafeMutableRawPointer?) -> RedisLink {
-    Unmanaged<RedisLink>.fromOpaque(pointer!).takeUnretainedValue()
-}
-
-private func linkWantsToWrite(_ data: UnsafeMutableRawPointer?) { link(data).wantsToWrite() }
-
-private func linkHasWritten(_ data: UnsafeMutableRawPointer?) { link(data).hasWritten() }
-
-private func linkIsCleanedUp(_ data: UnsafeMutableRawPointer?) { link(data).cleanUp() }
-
-private func linkConnected(_ context: UnsafePointer<redisAsyncContext>?, _ status: Int32) {
-    link(context!.pointee.data).didConnect(status)
-}
-
-private func linkDisconnected(_ context: UnsafePointer<redisAsyncContext>?, _ status: Int32) {
-    link(context!.pointee.data).didClose()
-}
-
-private func linkReplied(
-    _ context: UnsafeMutablePointer<redisAsyncContext>?, _ reply: UnsafeMutableRawPointer?,
-    _ data: UnsafeMutableRawPointer?
-) {
-    link(data).replied(reply.map { UnsafePointer($0.assumingMemoryBound(to: redisReply.self)) })
 }

@@ -12,11 +12,14 @@ public final class RedisSubscriber {
 
     public init(loop: EventLoop, configuration: RedisConfiguration) {
         self.loop = loop
-        connector = RedisConnector(loop: loop, configuration: configuration) { [unowned self] link in
+        connector = RedisConnector(loop: loop, configuration: configuration) { [weak self] link in
+            guard let self else { throw RedisError.unavailable }
             try await subscribe(link)
         }
-        connector.onReady = { [unowned self] in onResubscribed?() }
+        connector.onReady = { [weak self] in self?.onResubscribed?() }
     }
+
+    deinit { connector.close() }
 
     /// Adds a channel; before `start` only. `receive`'s view holds during the call.
     public func subscribe(_ channel: String, _ receive: @escaping (ByteView) -> Void) {
@@ -28,8 +31,8 @@ public final class RedisSubscriber {
     public func close() { connector.close() }
 
     private func subscribe(_ link: RedisLink) async throws {
-        link.onMessage = { [unowned self] message in
-            guard message.count == 3, message[0].bytes == "message" else { return }
+        link.onMessage = { [weak self] message in
+            guard let self, message.count == 3, message[0].bytes == "message" else { return }
             for channel in channels where channel.name.withByteView({ $0 == message[1].bytes }) {
                 channel.receive(message[2].bytes)
             }

@@ -15,14 +15,14 @@ public enum ExecOutcome: Sendable, Equatable {
 
 /// A transaction on a connection of its own: WATCH, reads, then queued writes that EXEC performs all or not at all.
 public final class Transaction {
-    private enum State { case open, ended, broken }
-
     private let link: RedisLink
     private let loop: EventLoop
     private let deadlineUs: Int64
     private var queued: [[String]] = []
     private var isWatching = false
-    private var state = State.open
+    private var isExecuted = false
+    /// What went wrong first. The connection is cut after it, and nothing is executed.
+    private var failure: RedisError?
 
     init(_ link: RedisLink, loop: EventLoop, deadlineUs: Int64) {
         self.link = link
@@ -41,7 +41,7 @@ public final class Transaction {
         do {
             return try await CommandCall.reply { link.send(CommandCall(words, then: $0), deadlineUs: deadlineUs) }
         } catch {
-            if case .server = error {} else { state = .broken }
+            failure = failure ?? error
             throw error
         }
     }
@@ -51,8 +51,10 @@ public final class Transaction {
 
     /// Sends MULTI, what was queued and EXEC in one write.
     public func exec() async -> ExecOutcome {
-        precondition(state == .open, "a transaction is executed once")
-        state = .broken
+        precondition(!isExecuted, "a transaction is executed once")
+        isExecuted = true
+        // A watch that may not stand must not be relied on.
+        if let failure { return .rejected(failure) }
         let replies = Replies(count: queued.count + 2)
         let result: Result<RedisReply, RedisError> = await withUnsafeContinuation { continuation in
             replies.finished = { continuation.resume(returning: $0) }
@@ -61,78 +63,47 @@ public final class Transaction {
             }
         }
         switch result {
-        case .success(.array(let elements)):
-            state = .ended
-            return .done(elements)
-        case .success(.null):
-            state = .ended
-            return .conflict
-        case .failure(let error) where !error.mayHaveRun:
-            // EXECABORT, or a server that refused EXEC: nothing was done. A connection that was gone before is cut.
-            if case .server = error { state = .ended }
+        case .success(.array(let elements)): return .done(elements)
+        case .success(.null): return .conflict
+        case .failure(let error):
+            failure = error
+            // Where MULTI itself was refused, the queued commands were performed one by one.
+            guard !error.mayHaveRun, !replies.hasRunOutside else { return .unknown }
             return .rejected(replies.firstRefusal ?? error)
-        case .success, .failure: return .unknown
+        case .success(let reply):
+            failure = .unexpectedReply("EXEC: \(reply)")
+            return .unknown
         }
     }
 
     /// Ends the watch, if there is one, and says whether the connection may serve another transaction.
     func isReusable() async -> Bool {
-        if state == .open, isWatching {
-            guard (try? await send(["UNWATCH"])) != nil else { return false }
-        }
-        return state != .broken
+        if failure == nil, isWatching, !isExecuted { _ = try? await send(["UNWATCH"]) }
+        return failure == nil
     }
 
     /// Gathers the replies of MULTI, the queued commands and EXEC; the last one is the outcome.
     private final class Replies {
         private var missing: Int
+        private let count: Int
         private(set) var firstRefusal: RedisError?
+        /// Whether a command was performed instead of queued.
+        private(set) var hasRunOutside = false
         var finished: ((Result<RedisReply, RedisError>) -> Void)?
 
-        init(count: Int) { missing = count }
+        init(count: Int) {
+            self.count = count
+            missing = count
+        }
 
         func receive(_ result: Result<RedisReply, RedisError>) {
+            let isQueued = missing < count && missing > 1
             missing -= 1
-            if missing > 0, firstRefusal == nil, case .failure(let error) = result, case .server = error {
-                firstRefusal = error
+            switch result {
+            case .failure(let error): if missing > 0, firstRefusal == nil { firstRefusal = error }
+            case .success(let reply): if isQueued, reply != .status("QUEUED") { hasRunOutside = true }
             }
             if missing == 0 { finished?(result) }
         }
-    }
-}
-
-/// Connections for transactions: leased exclusively, kept for the next when they were given back clean.
-final class TransactionPool {
-    private let loop: EventLoop
-    private let configuration: RedisConfiguration
-    private var idle: [RedisConnector] = []
-    private static let mostIdle = 16
-
-    init(loop: EventLoop, configuration: RedisConfiguration) {
-        self.loop = loop
-        self.configuration = configuration
-    }
-
-    func lease(budgetUs: Int64) async throws(RedisError) -> RedisConnector {
-        while let connector = idle.popLast() {
-            if connector.link != nil { return connector }
-            connector.close()
-        }
-        let connector = RedisConnector(loop: loop, configuration: configuration) { _ in }
-        connector.start()
-        guard await connector.whenReady(timeoutUs: budgetUs) != nil else {
-            connector.close()
-            throw .unavailable
-        }
-        return connector
-    }
-
-    func giveBack(_ connector: RedisConnector) {
-        if idle.count < TransactionPool.mostIdle { idle.append(connector) } else { connector.close() }
-    }
-
-    func close() {
-        for connector in idle { connector.close() }
-        idle = []
     }
 }

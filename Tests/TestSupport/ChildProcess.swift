@@ -15,8 +15,9 @@ public final class ChildProcess: @unchecked Sendable {
     /// - Parameters:
     ///   - arguments: the program, found on PATH, and its arguments.
     ///   - output: a file for its standard output and error; nil: they go to those of the tests.
-    public init(_ arguments: [String], output: String? = nil) throws {
-        pid = try ChildProcess.spawner.runBlocking { ChildProcess.spawn(arguments, output) }.get()
+    ///   - errors: a file for its standard error alone.
+    public init(_ arguments: [String], output: String? = nil, errors: String? = nil) throws {
+        pid = try ChildProcess.spawner.runBlocking { ChildProcess.spawn(arguments, output, errors) }.get()
     }
 
     deinit { kill() }
@@ -53,7 +54,9 @@ public final class ChildProcess: @unchecked Sendable {
         }
     }
 
-    private static func spawn(_ arguments: [String], _ output: String?) -> Result<pid_t, SetUpFailure> {
+    private static func spawn(
+        _ arguments: [String], _ output: String?, _ errors: String?
+    ) -> Result<pid_t, SetUpFailure> {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -69,6 +72,7 @@ public final class ChildProcess: @unchecked Sendable {
             posix_spawn_file_actions_addopen(&files, 1, output, O_WRONLY | O_CREAT | O_APPEND, 0o600)
             posix_spawn_file_actions_adddup2(&files, 1, 2)
         }
+        if let errors { posix_spawn_file_actions_addopen(&files, 2, errors, O_WRONLY | O_CREAT | O_APPEND, 0o600) }
         let words = (["setpriv", "--pdeathsig", "KILL"] + arguments).map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
         var pid = pid_t()

@@ -26,9 +26,31 @@ public final class LoopThread: Sendable {
     public func runBlocking<Result: Sendable>(_ body: @escaping @Sendable () async -> Result) -> Result {
         loop.runBlocking(body)
     }
+}
 
-    /// Makes something that belongs to the loop.
-    public func make<Value>(_ body: @escaping @Sendable (EventLoop) async -> Value) async -> LoopBound<Value> {
-        await loop.run { [loop] in LoopBound(await body(loop), loop: loop) }
+/// Something that belongs to a loop: it is made, used and let go of there.
+public final class OnLoop<Value: AnyObject>: @unchecked Sendable {
+    // Unchecked because the value is touched on its loop only.
+    public let thread: LoopThread
+    private let held: Unmanaged<Value>
+
+    public init(_ thread: LoopThread = LoopThread(), _ make: @escaping @Sendable (EventLoop) -> Value) async {
+        self.thread = thread
+        let box = await thread.run { [loop = thread.loop] in Box(held: Unmanaged.passRetained(make(loop))) }
+        held = box.held
     }
+
+    deinit {
+        let box = Box(held: held)
+        thread.loop.send { box.held.release() }
+    }
+
+    /// Runs `body` with the value on the loop.
+    public func run<Result: Sendable>(
+        _ body: @escaping @Sendable (Value) async throws -> Result
+    ) async throws -> Result {
+        try await thread.run { [self] in try await body(held.takeUnretainedValue()) }
+    }
+
+    private struct Box: @unchecked Sendable { let held: Unmanaged<Value> }
 }

@@ -100,7 +100,8 @@ public final class RedisServer: Sendable {
                 return
             }
             if process.withLock({ $0.hasEnded }) {
-                throw SetUpFailure("\(arguments[0]) did not start; is it installed? \(arguments.joined(separator: " "))")
+                throw SetUpFailure(
+                    "\(arguments[0]) did not start; is it installed? \(arguments.joined(separator: " "))")
             }
             usleep(5000)
         }

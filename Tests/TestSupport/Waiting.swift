@@ -1,4 +1,5 @@
 import EventLoops
+import Glibc
 
 /// How long a test waits for what must happen.
 public let longestWaitUs: Int64 = 30_000_000
@@ -13,6 +14,16 @@ public func eventually(
         try? await Task.sleep(nanoseconds: 2_000_000)
     }
     return try await condition()
+}
+
+/// The same without suspending, for tests that measure time: a suspended test waits for the threads that others block.
+public func blockingUntil(_ condition: () throws -> Bool) rethrows -> Bool {
+    let endUs = MonotonicClock.nowUs() + longestWaitUs
+    while MonotonicClock.nowUs() < endUs {
+        if try condition() { return true }
+        usleep(2000)
+    }
+    return try condition()
 }
 
 /// What happened on loops and threads, in order, for a test elsewhere to look at.

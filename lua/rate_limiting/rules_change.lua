@@ -3,7 +3,7 @@
 --         4 hash of applied rule files (digest: time, ms)   5 record of an answer under an idempotency key
 -- ARGV    1 revision at which the changes were decided   2 channel   3 changes kept in the stream
 --         4 digest of the rule file, or ''   5 answer to record, or ''   6 how long the record is kept, ms
---         then per change: 'put' | 'delete', rule id, JSON ('' for delete)
+--         then per change: 'put' | 'mark' | 'delete', rule id, JSON ('' for delete)
 -- RETURNS {'changed', new revision} | {'stale', revision}: somebody else was faster | {'already-applied', revision}
 --         | {'answered', revision}: there is a record under the key
 -- EFFECTS when changed: the rules, revision + 1, one stream entry (revision, then per change op, id, rule), the record,
@@ -18,7 +18,7 @@ local changed = string.format('%d', revision + 1)
 local entry = {'XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'revision', changed}
 for i = 7, #ARGV, 3 do
   local op, id, rule = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  if op == 'put' then redis.call('HSET', KEYS[1], id, rule) else redis.call('HDEL', KEYS[1], id) end
+  if op == 'delete' then redis.call('HDEL', KEYS[1], id) else redis.call('HSET', KEYS[1], id, rule) end
   -- A file may hold thousands of rules, a Lua call takes fewer arguments: such a change is told without its parts.
   if #ARGV <= 3000 then
     for _, word in ipairs({'op', op, 'id', id, 'rule', rule}) do entry[#entry + 1] = word end

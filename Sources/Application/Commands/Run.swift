@@ -16,12 +16,12 @@ public func run(services: [ServiceDefinition], arguments: [String]) -> ExitCode 
     let command = rest.isEmpty ? "help" : rest.removeFirst()
     do {
         switch command {
-        case "help", "--help", "-h": return print(Help.text)
-        case "version", "--version": return print(Help.version)
+        case "help", "--help", "-h": return show(Help.text)
+        case "version", "--version": return show(Help.version)
         case "rules": return try RulesCommand.run(rest)
         case "serve", "work", "dev", "check-config":
             let result = try reader().read(rest)
-            if result.wantsHelp { return print(Help.text) }
+            if result.wantsHelp { return show(Help.text) }
             if let word = result.arguments.first {
                 throw ConfigurationReader.UsageError(description: "\(command) takes no argument: \(word)")
             }
@@ -62,7 +62,7 @@ func reader() -> ConfigurationReader {
     return ConfigurationReader(environment: environment) { path throws(ConfigurationError) in try Files.read(path) }
 }
 
-private func print(_ text: String) -> ExitCode {
+private func show(_ text: String) -> ExitCode {
     Output.line(text)
     return .success
 }

@@ -59,11 +59,12 @@ struct ServeCommand {
 
     private func tokens(_ configuration: Configuration) throws -> Tokens {
         guard let path = configuration.tokensFile else { return .none }
-        do { return try Tokens(file: String(decoding: try Files.read(path), as: UTF8.self)) } catch let error
-            as Tokens.FileError
-        {
-            throw ConfigurationError("\(path): \(error)")
-        }
+        let text = String(decoding: try Files.read(path), as: UTF8.self)
+        let tokens: Tokens
+        do { tokens = try Tokens(file: text) } catch { throw ConfigurationError("\(path): \(error)") }
+        // Asked for and empty is a mistake; taken for none, everybody here would be an admin.
+        if tokens.isEmpty { throw ConfigurationError("\(path): holds no token") }
+        return tokens
     }
 
     private func chosenServices(_ configuration: Configuration) throws(ConfigurationError) -> [ServiceDefinition] {

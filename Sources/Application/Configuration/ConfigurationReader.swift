@@ -39,7 +39,7 @@ struct ConfigurationReader {
             case "config": configurationFile = try value(parts, &rest, argument)
             default:
                 guard let setting = Setting.all.first(where: { $0.name == name }) else {
-                    throw UsageError(description: "there is no flag --\(name); see quartermaster help")
+                    throw UsageError(description: "there is no flag --\(name)")
                 }
                 let text =
                     setting.value == nil
@@ -49,7 +49,7 @@ struct ConfigurationReader {
         }
         if let configurationFile { try applyFile(configurationFile, to: &result.configuration) }
         for setting in Setting.all {
-            guard let text = environment[setting.environmentName] else { continue }
+            guard let text = environment[setting.environmentName], !text.isEmpty else { continue }
             try apply(setting, text, as: setting.environmentName, to: &result.configuration)
         }
         for (setting, text) in flags { try apply(setting, text, as: "--\(setting.name)", to: &result.configuration) }

@@ -23,6 +23,8 @@ final class LoopServer {
         http = HTTPServer(loop: loop, limits: limits, responder: router)
         self.system = SystemEndpoints(context: context, http: http, state: system)
         let routes = Routes(router: router, context: context)
+        let figures = RouteMetrics(router: router, metrics: context.metrics)
+        http.onReply = { figures.count($0) }
         self.system.add(to: routes)
         for service in services { service.addRoutes(to: routes) }
         if context.isFirstLoop { redis.onStateChange = { [unowned redis] in LoopServer.tell($0, redis, process) } }
@@ -50,8 +52,10 @@ final class LoopServer {
 
     /// Finishes what is in flight, then lets go of everything.
     func stop(graceUs: Int64) async {
+        for service in services { service.drain() }
         await http.drain(graceUs: graceUs)
         for service in services { await service.stop() }
+        context.redis.onStateChange = nil
         await context.redis.close()
     }
 }

@@ -30,20 +30,20 @@ final class SystemEndpoints {
     private let context: ServiceContext
     private let state: SystemState
     private unowned let http: HTTPServer
-    private let requests: Gauge
+    private let requests: Counter
     private let connections: Gauge
-    private let redisCommands: Gauge
-    private let redisReconnects: Gauge
+    private let redisCommands: Counter
+    private let redisConnections: Counter
 
     init(context: ServiceContext, http: HTTPServer, state: SystemState) {
         self.context = context
         self.http = http
         self.state = state
         let metrics = context.metrics
-        requests = metrics.gauge("quartermaster_http_requests_total", "Requests received")
+        requests = metrics.counter("quartermaster_http_requests_total", "Requests received")
         connections = metrics.gauge("quartermaster_http_connections", "Connections open now")
-        redisCommands = metrics.gauge("quartermaster_redis_commands_total", "Commands sent to Redis")
-        redisReconnects = metrics.gauge("quartermaster_redis_reconnects_total", "Connections to Redis made anew")
+        redisCommands = metrics.counter("quartermaster_redis_commands_total", "Commands sent to Redis")
+        redisConnections = metrics.counter("quartermaster_redis_connections_total", "Connections made to Redis")
     }
 
     func add(to routes: Routes) {
@@ -69,10 +69,15 @@ final class SystemEndpoints {
 
     /// This loop's figures.
     func snapshot() -> MetricsSnapshot {
-        requests.set(http.requests)
-        connections.value = http.openConnections
-        redisCommands.value = context.redis.commands
-        redisReconnects.value = context.redis.reconnects
+        requests.catchUp(to: http.requests)
+        connections.set(http.openConnections)
+        redisCommands.catchUp(to: context.redis.commands)
+        redisConnections.catchUp(to: context.redis.reconnects)
         return context.metrics.snapshot()
     }
+}
+
+extension Counter {
+    /// Takes over a count that is kept elsewhere.
+    fileprivate func catchUp(to total: Int) { increment(by: total - value) }
 }

@@ -45,6 +45,11 @@ extension Exchange {
         Exchange.append(name, to: output, write)
     }
 
+    /// Adds whole header lines, each ending in CR LF. The caller vouches that no value holds a line break.
+    public func addHeaderLines(_ write: (ByteBuffer) -> Void) {
+        if let output = begunBuffer() { write(output) }
+    }
+
     /// Keeps a header field for whatever answer this request will get, a problem included. Only before `beginReply`.
     public func stashHeader(_ name: StaticString, _ value: String) {
         stashHeader(name) { $0.append(value) }
@@ -76,6 +81,7 @@ extension Exchange {
         output.append("\r\n")
         if head.method != .head, !Status.isBodyless(status) { output.append(scratch.view) }
         if scratch.allocatedBytes > 1 << 20 { scratch.release() }
+        connection.server.onReply?(self)
         clear()
         connection.replyFinished(closes: closes)
     }

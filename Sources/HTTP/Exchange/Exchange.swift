@@ -20,6 +20,8 @@ public final class Exchange {
     var status = 0
     /// Goes up with each request, so that what belongs to an earlier one can be told.
     public internal(set) var serial = 0
+    /// When the request was complete, on the loop's clock in µs.
+    public internal(set) var receivedUs: Int64 = 0
     /// Header lines that whatever answer is given will carry.
     var stash: ByteBuffer?
     var stream: ResponseStream?
@@ -40,6 +42,7 @@ public final class Exchange {
     func begin(_ head: RequestHead, base: UnsafePointer<UInt8>, bodyStart: Int, bodyEnd: Int) {
         self.head = head
         self.base = base
+        receivedUs = loop.nowUs
         self.bodyStart = bodyStart
         self.bodyEnd = bodyEnd
     }

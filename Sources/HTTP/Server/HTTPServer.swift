@@ -23,6 +23,9 @@ public final class HTTPServer {
     public internal(set) var refusals = 0
     public private(set) var accepted = 0
 
+    /// Called with each exchange whose answer is complete, streams excepted, for metrics.
+    public var onReply: ((Exchange) -> Void)?
+
     private var listeners: [Listener] = []
     private var connections: [HTTPConnection] = []
     private var drainWaiters: [UnsafeContinuation<Void, Never>] = []

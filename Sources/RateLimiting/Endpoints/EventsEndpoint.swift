@@ -39,6 +39,13 @@ final class EventsEndpoint {
         }
     }
 
+    /// Ends every stream; subscribers come back to another replica with what they saw last.
+    func closeAll() {
+        let streams = subscribers.values.map(\.stream)
+        subscribers = [:]
+        for stream in streams { stream.close() }
+    }
+
     private func subscribe(_ exchange: Exchange) async throws {
         var lastID: String?
         if let header = exchange.header("last-event-id")?.string {
@@ -90,15 +97,17 @@ final class EventsEndpoint {
                 continue
             }
             subscriber.lastID = id
-            subscriber.stream.event(id: id, name: "change", data: EventsEndpoint.data(fields))
+            if let data = EventsEndpoint.data(fields) { subscriber.stream.event(id: id, name: "change", data: data) }
         }
         return entries.count == 100
     }
 
-    /// An entry's fields (`revision`, n, then per change `op`, `id`, `json`) as the event's JSON.
-    private static func data(_ fields: [String]) -> String {
+    /// An entry's fields (`revision`, n, then per change `op`, `id`, `rule`) as the event's JSON; nil when the rules stay
+    /// as they are and only we have kept something about them.
+    private static func data(_ fields: [String]) -> String? {
         var revision = 0
         var changes: [JSONValue] = []
+        var marks = 0
         var op = ""
         var id = ""
         for i in stride(from: 0, to: fields.count - 1, by: 2) {
@@ -106,6 +115,7 @@ final class EventsEndpoint {
             case "revision": revision = Int(fields[i + 1]) ?? 0
             case "op": op = fields[i + 1]
             case "id": id = fields[i + 1]
+            case _ where op == "mark": marks += 1
             default:
                 var members: [JSONValue.Member] = [.init("op", .string(op)), .init("id", .string(id))]
                 let stored = fields[i + 1].withByteView { try? JSONValue(parsing: $0) }
@@ -113,6 +123,7 @@ final class EventsEndpoint {
                 changes.append(.object(members))
             }
         }
+        if changes.isEmpty, marks > 0 { return nil }
         return JSONValue.object([.init("revision", .int(revision)), .init("changes", .array(changes))]).text()
     }
 

@@ -109,7 +109,7 @@ final class GiveBackEndpoints {
             let changes = unmarked.compactMap { id -> RuleStore.Change? in
                 guard var rule = rules.rule(id: id), !rule.hasRefunds else { return nil }
                 rule.hasRefunds = true
-                return .put(rule)
+                return .mark(rule)
             }
             return RuleStore.Plan(changes, ())
         }

@@ -82,7 +82,7 @@ extension PeerAddress {
     init(_ peer: Peer) {
         switch peer {
         case .unix: self = .unix
-        case .address(let text): self = IPAddress(text).map { .ip($0) } ?? .unix
+        case .address(let text): self = IPAddress(text).map { .ip($0) } ?? .ip(.unspecified)
         }
     }
 }

@@ -2,7 +2,8 @@ import Bytes
 import Services
 
 /// Reduces a request target to the path that rules are written for: no query, percent-decoded once, dot segments
-/// removed (RFC 3986, 5.2.4), so that `/a/%62/../c` cannot slip past a rule for `/a/c`.
+/// removed (RFC 3986, 5.2.4), so that `/a/%62/../c` cannot slip past a rule for `/a/c`. Adjacent slashes are one, as they
+/// are to nginx, Traefik and Caddy: they would serve `/a//c` as `/a/c`, too.
 final class NormalizedPath {
     private let decoded = ByteBuffer(capacity: 1024)
     private let result = ByteBuffer(capacity: 1024)
@@ -22,21 +23,28 @@ final class NormalizedPath {
         var path = target
         if let end = path.firstIndex(of: UInt8(ascii: "?")) { path = path.slice(0, end) }
         if let end = path.firstIndex(of: UInt8(ascii: "#")) { path = path.slice(0, end) }
-        for scheme in ["http://", "https://"] as [StaticString] where path.hasPrefix(scheme) {
-            let rest = path.dropFirst(scheme.utf8CodeUnitCount)
-            path = rest.firstIndex(of: UInt8(ascii: "/")).map { rest.dropFirst($0) } ?? ByteView("/")
+        if !path.hasPrefix("/"), let authority = authorityStart(path) {
+            let rest = path.dropFirst(authority)
+            path = rest.firstIndex(of: UInt8(ascii: "/")).map { rest.dropFirst($0) } ?? .empty
         }
-        return path
+        return path.isEmpty ? ByteView("/") : path
     }
 
-    /// Whether nothing needs to be done: no escapes, and no segment that begins with a dot.
+    /// Where the authority of an absolute URI begins, whatever its scheme: proxies take any, and in capitals as well.
+    private func authorityStart(_ path: ByteView) -> Int? {
+        guard let colon = path.firstIndex(of: UInt8(ascii: ":")), path.dropFirst(colon).hasPrefix("://") else {
+            return nil
+        }
+        return colon + 3
+    }
+
+    /// Whether nothing needs to be done: no escapes, no segment that begins with a dot, none that is empty.
     private func isPlain(_ path: ByteView) -> Bool {
         var previous: UInt8 = 0
         for i in 0..<path.count {
             let byte = path[i]
-            if byte == UInt8(ascii: "%") || (byte == UInt8(ascii: ".") && previous == UInt8(ascii: "/")) {
-                return false
-            }
+            if byte == UInt8(ascii: "%") { return false }
+            if previous == UInt8(ascii: "/"), byte == UInt8(ascii: ".") || byte == UInt8(ascii: "/") { return false }
             previous = byte
         }
         return true
@@ -65,7 +73,7 @@ final class NormalizedPath {
             let end = path.firstIndex(of: UInt8(ascii: "/"), from: i + 1) ?? path.count
             let segment = path.slice(i, end)
             let isLast = end == path.count
-            if segment == "/." {
+            if segment == "/." || segment == "/" {
                 if isLast { result.append("/") }
             } else if segment == "/.." {
                 result.truncate(to: result.view.lastIndex(of: UInt8(ascii: "/")) ?? 0)

@@ -188,7 +188,7 @@ final class Limiter: EndOfTick, CheckBatchOwner {
         let untilUs = batch.sentAtUs + (rule.rule.hasRefunds ? min(waitUs, Limiter.refundableUs) : waitUs)
         denials.insert(
             KeyHash(batch.key(ofSubject: subject, rule: 0)), untilUs: untilUs, retryAtUs: nowUs + waitUs,
-            resetAtUs: nowUs + Int64(decision.first.resetUs), clockOffsetUs: Int64(decision.nowUs) - nowUs)
+            resetAtUs: nowUs + Int64(decision.first.resetUs), clockOffsetUs: Int64(decision.nowUs ?? 0) - nowUs)
     }
 
     private static func decision(_ denial: DenyCache.Entry, _ policies: PolicySet, nowUs: Int64) -> Decision {

@@ -1,3 +1,4 @@
+import Services
 import Synchronization
 
 /// What a rule with `onStoreFailure: "local"` allows while Redis is away: each replica its share, ceil(limit / replicas),
@@ -26,16 +27,18 @@ final class LocalLimits: Sendable {
             if buckets.count >= LocalLimits.mostKeys { buckets.removeAll(keepingCapacity: true) }
             var bucket = buckets[key] ?? Bucket(usedUnits: 0, atUs: nowUs)
             // A share comes back per window, so `share` units per µs.
-            let elapsed = min(Int(nowUs - bucket.atUs), windowUs)
+            // Loops read the clock once a tick, so that one may be a little behind another: no time has passed then.
+            let elapsed = max(0, min(Int(nowUs - bucket.atUs), windowUs))
             bucket.usedUnits = max(0, bucket.usedUnits - elapsed * share)
-            bucket.atUs = nowUs
-            let missing = bucket.usedUnits + costUnits.partialValue - full
+            bucket.atUs = max(bucket.atUs, nowUs)
+            // In this order, since used and cost together may be beyond an integer.
+            let missing = costUnits.partialValue - (full - bucket.usedUnits)
             if missing <= 0 { bucket.usedUnits += costUnits.partialValue }
             buckets[key] = bucket
             return Outcome(
                 verdict: missing <= 0 ? .allowed : .refused, remaining: (full - bucket.usedUnits) / windowUs,
-                resetUs: (bucket.usedUnits + share - 1) / share,
-                retryUs: missing <= 0 ? 0 : (missing + share - 1) / share)
+                resetUs: bucket.usedUnits.dividedRoundingUp(by: share),
+                retryUs: missing.dividedRoundingUp(by: share))
         }
     }
 }

@@ -54,8 +54,9 @@ struct OpenBatches {
             if slots[at].batch < 0 { used.append(Int32(at)) }
             slots[at] = Slot(
                 hash: keys.hash(i), batch: Int32(target), subject: Int32(subject), key: Int32(subject * keys.count + i))
+            // After each key: a request under hundreds of rules may fill the table by itself.
+            if used.count * 2 > slots.count { grow() }
         }
-        if used.count * 2 > slots.count { grow() }
         return (batch, request)
     }
 

@@ -58,7 +58,7 @@ struct EndpointIndex: Sendable {
     /// - Parameter rest: what follows the `/` after the segments walked so far.
     private func walk(_ at: Int, _ rest: ByteView, depth: Int, _ body: (Int32) -> Void) {
         for (prefix, rule) in nodes[at].rests where prefix.withByteView({ rest.hasPrefix($0) }) { body(rule) }
-        guard depth < EndpointIndex.deepest else { return }
+        guard depth < EndpointPattern.mostSegments else { return }
         let end = rest.firstIndex(of: UInt8(ascii: "/")) ?? rest.count
         let segment = rest.slice(0, end)
         let isLast = end == rest.count
@@ -76,7 +76,4 @@ struct EndpointIndex: Sendable {
             walk(next, rest.dropFirst(end + 1), depth: depth + 1, body)
         }
     }
-
-    /// Segments beyond which a path is not looked at; bounds the work that a request can cause.
-    private static let deepest = 64
 }

@@ -9,7 +9,10 @@ struct EndpointPattern: Sendable, Equatable {
     /// The text before a final `*` in the last segment; nil when the pattern ends without one.
     let restPrefix: [UInt8]?
 
-    /// nil when the text is no pattern: no `/` at its start, a `*` before its end.
+    /// Segments that a pattern may have, and of a path that are looked at; bounds the work that a request can cause.
+    static let mostSegments = 64
+
+    /// nil when the text is no pattern: no `/` at its start, a `*` before its end, too many segments.
     init?(_ text: String) {
         guard text.hasPrefix("/") else { return nil }
         var parts = text.dropFirst().split(separator: "/", omittingEmptySubsequences: false).map { [UInt8]($0.utf8) }
@@ -19,7 +22,7 @@ struct EndpointPattern: Sendable, Equatable {
             restPrefix = nil
         }
         guard !parts.contains(where: { $0.contains(UInt8(ascii: "*")) }),
-            restPrefix?.contains(UInt8(ascii: "*")) != true
+            restPrefix?.contains(UInt8(ascii: "*")) != true, parts.count <= EndpointPattern.mostSegments
         else { return nil }
         segments = parts.map { part in
             let isBraced = part.count > 2 && part.first == UInt8(ascii: "{") && part.last == UInt8(ascii: "}")

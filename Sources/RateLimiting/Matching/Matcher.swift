@@ -17,6 +17,9 @@ final class PolicySet {
     let rules: [CompiledRule]
     let enforcingCount: Int
 
+    /// How decisions under a single rule read.
+    private(set) lazy var templates: DecisionTemplates? = DecisionTemplates(self)
+
     /// Whether an admission takes a lease.
     let takesLeases: Bool
 

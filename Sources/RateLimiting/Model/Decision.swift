@@ -35,8 +35,8 @@ struct Decision {
 
     var isAllowed: Bool
     var reason: Reason
-    /// Microseconds since the epoch by Redis's clock; 0 when Redis was not asked.
-    var nowUs = 0
+    /// Microseconds since the epoch by Redis's clock; nil when Redis did not say.
+    var nowUs: Int?
     /// The rules that were counted under, nil when none were.
     var policies: PolicySet?
     /// One outcome per rule of `policies`; empty when Redis did not answer. The first stands apart, so that a decision
@@ -71,6 +71,9 @@ struct Decision {
         }
         return best
     }
+
+    /// When the state of a rule says nothing any more, µs since the epoch; nil when Redis did not say.
+    func resetAtUs(_ index: Int) -> Int? { nowUs.map { $0 + outcome(index).resetUs } }
 
     /// Microseconds to wait; nil when allowed, refused for good, or nobody knows.
     var retryUs: Int? {

@@ -9,18 +9,20 @@ struct Receipt: Equatable {
 
     /// nil when nothing was consumed.
     init?(_ decision: Decision, cost: Int) {
-        guard decision.isAllowed, decision.hasOutcomes, let policies = decision.policies else { return nil }
-        nowUs = decision.nowUs
+        guard decision.isAllowed, decision.hasOutcomes, let policies = decision.policies, let nowUs = decision.nowUs else { return nil }
+        self.nowUs = nowUs
         self.cost = cost
         rules = policies.rules.enumerated().compactMap { i, rule in
             decision.outcome(i).verdict == .allowed ? (rule.rule.id, rule.rule.generation) : nil
         }
+        // Shadow rules alone, and none of them counted it.
+        if rules.isEmpty { return nil }
     }
 
     /// Reads a receipt that a client brings back.
     init(text: String) throws(Problem) {
         let malformed = Problem.field("receipt", "is not one that was given out")
-        let parts = text.split(separator: "-", maxSplits: 2)
+        let parts = text.split(separator: "-", maxSplits: 2, omittingEmptySubsequences: false)
         guard parts.count == 3, let nowUs = Int(parts[0]), let cost = Int(parts[1]), nowUs > 0,
             (1...CheckRequest.largestCost).contains(cost)
         else { throw malformed }
@@ -32,6 +34,7 @@ struct Receipt: Equatable {
             guard pair.count == 2, let generation = Int(pair[1]) else { throw malformed }
             rules.append((String(pair[0]), generation))
         }
+        if rules.isEmpty { throw malformed }
         self.rules = rules
     }
 

@@ -45,6 +45,9 @@ struct RuleDraft {
             per = try RuleDraft.keyParts(parts, fields.name("per"))
         }
         try fields.finish()
+        if case .limit(.concurrency) = effect, onStoreFailure == .local {
+            throw .field(fields.name("onStoreFailure"), "cannot be local for concurrency: leases are only in the store")
+        }
     }
 
     private enum Action: String, CaseIterable { case limit, allow, deny }
@@ -99,7 +102,9 @@ struct RuleDraft {
         if let endpoint = try fields.string("endpoint", max: 1024) {
             guard EndpointPattern(endpoint) != nil else {
                 throw .field(
-                    fields.name("endpoint"), "must begin with / and may end with *, with {name} for one segment")
+                    fields.name("endpoint"),
+                    "must begin with / and may end with *, with {name} for one segment, of which there are at most "
+                        + "\(EndpointPattern.mostSegments)")
             }
             match.endpoint = endpoint
         }

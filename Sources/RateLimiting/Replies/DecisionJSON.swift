@@ -5,8 +5,24 @@ import Services
 /// Writes decisions as JSON: `{allowed, reason, limit, remaining, retryAfterMs, resetAfterMs, resetTime, rule,
 /// policies, violated}`, with the source's `retryAfter` beside `retryAfterMs`.
 enum DecisionJSON {
-    /// - Parameter receipt: what a refund of exactly this decision names, if it was asked for.
-    static func write(_ decision: Decision, receipt: String? = nil, problem: Problem? = nil, to body: ByteBuffer) {
+    /// - Parameters:
+    ///   - receipt: what a refund of exactly this decision names, if it was asked for.
+    ///   - withProblem: a refusal also carries the members of a problem document.
+    static func write(
+        _ decision: Decision, receipt: String? = nil, withProblem: Bool = false, to body: ByteBuffer
+    ) {
+        if receipt == nil, let templates = decision.templates {
+            let refused = withProblem ? templates.refusedWithProblem : templates.refused
+            if let template = decision.isAllowed ? templates.allowed : refused {
+                return template.write(decision, to: body)
+            }
+        }
+        let problem = withProblem && !decision.isAllowed ? DecisionReply.problem(decision) : nil
+        writeWhole(decision, receipt: receipt, problem: problem, to: body)
+    }
+
+    /// The same member by member.
+    static func writeWhole(_ decision: Decision, receipt: String? = nil, problem: Problem? = nil, to body: ByteBuffer) {
         var json = JSONWriter(body)
         json.beginObject()
         writeMembers(decision, receipt: receipt, to: &json)
@@ -28,7 +44,7 @@ enum DecisionJSON {
                 json.field("retryAfter", retryMs)
             }
             json.field("resetAfterMs", outcome.resetUs.dividedRoundingUp(by: 1000))
-            if decision.nowUs > 0 { json.field("resetTime", Timestamp(us: Int64(decision.nowUs + outcome.resetUs))) }
+            if let resetAtUs = decision.resetAtUs(headline) { json.field("resetTime", Timestamp(us: Int64(resetAtUs))) }
             json.key("rule")
             rule.nameJSON.withByteView { json.raw($0) }
         } else if let decider = decision.decider {

@@ -6,11 +6,10 @@ import Services
 enum DecisionReply {
     /// The answer of the check route: 200 or 429 with the decision, 503 when the store failed and the rule says deny.
     static func send(_ decision: Decision, receipt: String? = nil, to exchange: Exchange) {
-        let problem = decision.isAllowed ? nil : problem(decision)
-        exchange.beginReply(problem?.kind.status ?? 200)
+        exchange.beginReply(status(decision))
         addHeaders(decision, to: exchange)
-        exchange.finishReply(contentType: problem == nil ? "application/json" : "application/problem+json") {
-            DecisionJSON.write(decision, receipt: receipt, problem: problem, to: $0)
+        exchange.finishReply(contentType: decision.isAllowed ? "application/json" : "application/problem+json") {
+            DecisionJSON.write(decision, receipt: receipt, withProblem: true, to: $0)
         }
     }
 
@@ -23,13 +22,18 @@ enum DecisionReply {
             exchange.finishReply(contentType: nil) { _ in }
             return
         }
-        let problem = problem(decision)
-        exchange.beginReply(refusalStatus ?? problem.kind.status)
+        exchange.beginReply(refusalStatus ?? status(decision))
         addHeaders(decision, to: exchange)
         exchange.addHeader("X-RateLimit-Reason", decision.reason.rawValue)
         exchange.finishReply(contentType: "application/problem+json") {
-            DecisionJSON.write(decision, problem: problem, to: $0)
+            DecisionJSON.write(decision, withProblem: true, to: $0)
         }
+    }
+
+    private static func status(_ decision: Decision) -> Int {
+        if decision.isAllowed { return 200 }
+        return decision.reason == .storeUnavailable
+            ? Problem.Kind.unavailable.status : Problem.Kind.tooManyRequests.status
     }
 
     /// What a refusal is, as a problem.
@@ -41,45 +45,11 @@ enum DecisionReply {
             return Problem(.tooManyRequests, "the cost is above what the rule \(rule) ever allows at once")
         case .storeUnavailable:
             return Problem(.unavailable, "the store did not answer in time, and the rule \(rule) refuses then")
-        default: return Problem(.tooManyRequests, "the limit of the rule \(rule) is used up")
+        default: return Problem(.tooManyRequests, "the rule \(rule) has too little left for this request")
         }
     }
 
-    /// The limit headers: the IETF draft's two and the older three; on refusals `Retry-After` and `Cache-Control`.
     static func addHeaders(_ decision: Decision, to exchange: Exchange) {
-        if let policies = decision.policies, let headline = decision.headline {
-            exchange.addHeader("RateLimit-Policy") { header in
-                for i in 0..<policies.enforcingCount {
-                    if i > 0 { header.append(", ") }
-                    header.append(policies.rules[i].policyHeader)
-                }
-            }
-            exchange.addHeader("RateLimit") { header in
-                for i in 0..<policies.enforcingCount {
-                    if i > 0 { header.append(", ") }
-                    let outcome = decision.outcome(i)
-                    header.append(policies.rules[i].headerName)
-                    header.append(";r=")
-                    header.append(decimal: outcome.remaining)
-                    header.append(";t=")
-                    let waitUs = outcome.verdict == .refused ? outcome.retryUs : outcome.resetUs
-                    header.append(decimal: waitUs.dividedRoundingUp(by: 1_000_000))
-                }
-            }
-            let outcome = decision.outcome(headline)
-            exchange.addHeader("X-RateLimit-Limit", decimal: policies.rules[headline].strategy!.capacity)
-            exchange.addHeader("X-RateLimit-Remaining", decimal: outcome.remaining)
-            if decision.nowUs > 0 {
-                exchange.addHeader(
-                    "X-RateLimit-Reset", decimal: (decision.nowUs + outcome.resetUs).dividedRoundingUp(by: 1_000_000))
-            }
-        }
-        guard !decision.isAllowed else { return }
-        if let retryUs = decision.retryUs {
-            exchange.addHeader("Retry-After", decimal: max(1, retryUs.dividedRoundingUp(by: 1_000_000)))
-        } else if decision.reason == .storeUnavailable {
-            exchange.addHeader("Retry-After", decimal: 1)
-        }
-        exchange.addHeader("Cache-Control", "no-store")
+        exchange.addHeaderLines { DecisionHeaders.write(decision, to: $0) }
     }
 }

@@ -5,14 +5,17 @@ import Services
 /// What the routes and rule files do to the rules, decided against one state of them.
 enum RuleChanges {
     /// Adds a rule. A name that is taken is a conflict; without a name the id serves.
-    static func create(_ draft: RuleDraft, in rules: RuleSet, nowUs: Int64) throws(Problem) -> Rule {
-        guard rules.rules.count < RuleStore.mostRules else {
+    /// - Parameter fresh: rules that the same step adds, by id.
+    static func create(
+        _ draft: RuleDraft, in rules: RuleSet, beside fresh: Set<String> = [], nowUs: Int64
+    ) throws(Problem) -> Rule {
+        guard rules.rules.count + fresh.count < RuleStore.mostRules else {
             throw Problem(.conflict, "there are \(RuleStore.mostRules) rules already, which is the most there can be")
         }
         if let name = draft.name, rules.rule(named: name) != nil {
             throw Problem(.conflict, "there is a rule named \(name) already", field: "name")
         }
-        let id = freshID(draft, rules)
+        let id = freshID(draft, rules, fresh)
         let generation = rules.revision + 1
         return Rule(
             draft, id: id, name: draft.name ?? id, version: 1, generation: generation, createdAtUs: nowUs, nowUs: nowUs)
@@ -38,6 +41,7 @@ enum RuleChanges {
     ) throws(Problem) -> [RuleStore.Change] {
         var changes: [RuleStore.Change] = []
         var named = Set<String>()
+        var fresh = Set<String>()
         // Rules made in one step are ordered by creation time, so that their order in the file is kept.
         for (i, draft) in drafts.enumerated() {
             let name = try draft.name.required("rules[\(i)].name")
@@ -46,7 +50,8 @@ enum RuleChanges {
                 let new = try replace(old, with: draft, in: rules, nowUs: nowUs)
                 if !new.isSame(as: old) { changes.append(.put(new)) }
             } else {
-                var new = try create(draft, in: rules, nowUs: nowUs)
+                var new = try create(draft, in: rules, beside: fresh, nowUs: nowUs)
+                fresh.insert(new.id)
                 new.createdAtUs += Int64(i) * 1000
                 changes.append(.put(new))
             }
@@ -73,7 +78,7 @@ enum RuleChanges {
     }
 
     /// An id that reads like the name: lower case, other characters as hyphens; numbered when it is taken.
-    private static func freshID(_ draft: RuleDraft, _ rules: RuleSet) -> String {
+    private static func freshID(_ draft: RuleDraft, _ rules: RuleSet, _ fresh: Set<String>) -> String {
         var base = ""
         for character in (draft.name ?? draft.strategyName).lowercased().utf8 {
             let isPlain = (0x61...0x7A).contains(character) || (0x30...0x39).contains(character)
@@ -87,11 +92,10 @@ enum RuleChanges {
         while base.hasSuffix("-") { base.removeLast() }
         if base.isEmpty { base = "rule" }
         base = String(base.prefix(64))
-        if rules.rule(id: base) == nil, draft.name != nil || rules.rule(named: base) == nil { return base }
+        let isTaken = { (id: String) in rules.rule(id: id) != nil || fresh.contains(id) }
+        if !isTaken(base), draft.name != nil || rules.rule(named: base) == nil { return base }
         var number = 2
-        while rules.rule(id: "\(base)-\(number)") != nil || rules.rule(named: "\(base)-\(number)") != nil {
-            number += 1
-        }
+        while isTaken("\(base)-\(number)") || rules.rule(named: "\(base)-\(number)") != nil { number += 1 }
         return "\(base)-\(number)"
     }
 }

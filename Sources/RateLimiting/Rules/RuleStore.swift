@@ -46,6 +46,8 @@ final class RuleStore {
     /// One step of a change.
     enum Change {
         case put(Rule)
+        /// Keeps something of our own about a rule that otherwise stays as it is; subscribers don't hear of it.
+        case mark(Rule)
         case delete(id: String)
     }
 
@@ -112,6 +114,7 @@ final class RuleStore {
         for change in changes {
             switch change {
             case .put(let rule): arguments += ["put", rule.id, rule.stored.text()]
+            case .mark(let rule): arguments += ["mark", rule.id, rule.stored.text()]
             case .delete(let id): arguments += ["delete", id, ""]
             }
         }

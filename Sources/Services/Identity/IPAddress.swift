@@ -10,7 +10,8 @@ public struct IPAddress: Sendable, Hashable {
 
     /// Parses a numeric address; nil for anything else, zone identifiers and leading zeros included.
     public init?(_ text: ByteView) {
-        guard text.count > 0, text.count < Int(INET6_ADDRSTRLEN) else { return nil }
+        // inet_pton would stop at a NUL and take what stands before it.
+        guard text.count > 0, text.count < Int(INET6_ADDRSTRLEN), text.firstIndex(of: 0) == nil else { return nil }
         var storage = in6_addr()
         let family = text.firstIndex(of: UInt8(ascii: ":")) == nil ? AF_INET : AF_INET6
         let parsed = withUnsafeTemporaryAllocation(of: CChar.self, capacity: text.count + 1) { copy in
@@ -47,6 +48,9 @@ public struct IPAddress: Sendable, Hashable {
             self.init(high: high, low: low, isV4: false)
         }
     }
+
+    /// 0.0.0.0, which is nobody's.
+    public static let unspecified = IPAddress(v4: 0)
 
     public var isLoopback: Bool {
         isV4 ? low >> 24 == 127 : high == 0 && low == 1

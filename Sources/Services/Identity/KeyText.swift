@@ -2,12 +2,14 @@ import Bytes
 import Digests
 
 /// Outside text as a part of a Redis key: bytes other than `A-Z a-z 0-9 - _ . ~ @` are percent-encoded, so that
-/// `{ } :` and spaces can neither collide nor choose a slot; text above 256 bytes stands as `sha256~…`.
+/// `{ } :` and spaces can neither collide nor choose a slot; text above 256 bytes stands as `sha256~…`, and so does text
+/// that looks like such a digest, or it could pass for the longer one.
 public enum KeyText {
     static let longest = 256
+    private static let digestLength = 7 + 2 * SHA256.byteCount
 
     public static func appendEscaped(_ text: ByteView, to key: ByteBuffer) {
-        if text.count > longest {
+        if text.count > longest || (text.count == digestLength && text.hasPrefix("sha256~")) {
             key.append("sha256~")
             SHA256.hash(text).withByteView { key.append(hex: $0) }
             return

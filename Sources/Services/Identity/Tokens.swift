@@ -58,8 +58,9 @@ public struct Tokens: Sendable {
 
     public init(file text: String) throws(FileError) {
         var entries: [Entry] = []
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == "\r" }).map(String.init)
+        // By \.isNewline, since a line end of Windows is one character of its own.
+        for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
+            let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).map(String.init)
             guard let first = words.first, !first.hasPrefix("#") else { continue }
             guard words.count == 3 else {
                 throw FileError(description: "line \(index + 1): expected `name role sha256`")

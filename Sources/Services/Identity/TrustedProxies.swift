@@ -30,25 +30,35 @@ public struct TrustedProxies: Sendable {
     /// The address of the client: the peer's, or, when the peer is trusted, the rightmost untrusted address of
     /// `X-Forwarded-For`, else of `Forwarded` (RFC 7239). nil when only a unix socket is known.
     public func clientAddress(_ exchange: Exchange, peer: PeerAddress) -> IPAddress? {
+        clientAddress(peer: peer) { exchange.headers($0, $1) }
+    }
+
+    /// - Parameter headers: calls back with each value of a header, in order.
+    func clientAddress(peer: PeerAddress, headers: (StaticString, (ByteView) -> Void) -> Void) -> IPAddress? {
         let peerAddress: IPAddress? = if case .ip(let address) = peer { address } else { nil }
         guard trusts(peer) else { return peerAddress }
-        return forwarded(exchange, header: "x-forwarded-for") { $0 }
-            ?? forwarded(exchange, header: "forwarded", forValue) ?? peerAddress
+        return forwarded("x-forwarded-for", headers) { $0 } ?? forwarded("forwarded", headers, forValue) ?? peerAddress
     }
 
     /// Walks a header's list from its right end; stops at the first untrusted address. An entry that is no address
     /// ends the walk at the last trusted one: whoever wrote it could write anything left of it.
     private func forwarded(
-        _ exchange: Exchange, header: StaticString, _ addressPart: (ByteView) -> ByteView?
+        _ header: StaticString, _ headers: (StaticString, (ByteView) -> Void) -> Void,
+        _ addressPart: (ByteView) -> ByteView?
     ) -> IPAddress? {
-        guard let first = exchange.header(header) else { return nil }
-        var entries: [ByteView] = []
         var fieldCount = 0
-        exchange.headers(header) { _ in fieldCount += 1 }
-        if fieldCount == 1, first.firstIndex(of: UInt8(ascii: ",")) == nil {
-            return addressPart(first).flatMap { IPAddress(withoutPort($0)) }
+        var only = ByteView.empty
+        headers(header) { value in
+            fieldCount += 1
+            only = value
         }
-        exchange.headers(header) { value in
+        if fieldCount == 0 { return nil }
+        // One proxy and one address is what nearly every request has.
+        if fieldCount == 1, only.firstIndex(of: UInt8(ascii: ",")) == nil {
+            return addressPart(only).flatMap { IPAddress(withoutPort($0)) }
+        }
+        var entries: [ByteView] = []
+        headers(header) { value in
             var start = 0
             while start <= value.count {
                 let end = value.firstIndex(of: UInt8(ascii: ","), from: start) ?? value.count
@@ -73,8 +83,9 @@ public struct TrustedProxies: Sendable {
             let pair = element.slice(start, end).trimmed
             if pair.count > 4, pair.slice(0, 4).equalsIgnoringCase("for=") {
                 let value = pair.dropFirst(4)
-                let isQuoted = value.count >= 2 && value[0] == UInt8(ascii: "\"")
-                return isQuoted ? value.slice(1, value.count - 1) : value
+                guard value[0] == UInt8(ascii: "\"") else { return value }
+                return value.lastIndex(of: UInt8(ascii: "\"")) == value.count - 1 && value.count > 1
+                    ? value.slice(1, value.count - 1) : nil
             }
             start = end + 1
         }

@@ -13,7 +13,17 @@ public final class Routes {
         self.router = router
         self.context = context
         let log = context.log
-        router.failed = { error, exchange in ProblemReply.send(error, to: exchange, log: log) }
+        router.failed = { error, exchange in
+            let names: LogFields = [
+                "requestId": .string(exchange.header("x-request-id")?.string ?? ""),
+                "traceparent": .string(exchange.header("traceparent")?.string ?? ""),
+            ]
+            ProblemReply.send(error, to: exchange, log: log.with(names))
+        }
+        router.before = { exchange, _ in
+            RequestID.stash(exchange)
+            return true
+        }
     }
 
     /// A route whose answer needs no waiting.
@@ -48,6 +58,7 @@ public final class Routes {
         when isNeeded: @escaping () -> Bool, _ body: @escaping (Exchange, _ resume: @escaping () -> Void) -> Void
     ) {
         router.before = { [unowned router] exchange, route in
+            RequestID.stash(exchange)
             guard isNeeded() else { return true }
             body(exchange) { router.run(route, exchange) }
             return false

@@ -16,8 +16,15 @@ public protocol Service: AnyObject {
     /// when every service's `start` has returned on every loop.
     func start() async throws
 
+    /// Ends answers that would otherwise last: streams of events. The process is about to end.
+    func drain()
+
     /// Ends the background work.
     func stop() async
+}
+
+extension Service {
+    public func drain() {}
 }
 
 /// A kind of service, as the executable lists them.

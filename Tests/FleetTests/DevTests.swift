@@ -1,0 +1,126 @@
+import EventLoops
+import Glibc
+import TestSupport
+import Testing
+
+/// `dev`: everything in one process, with a Redis of its own in a data directory.
+extension Fleet {
+    @Suite(.serialized) struct DevTests {
+        private let folder: TemporaryFolder
+        private var directory: String { folder.path + "/data/inner" }
+
+        init() throws { folder = try TemporaryFolder() }
+
+        private func dev(_ arguments: String...) async throws -> Replica {
+            try await Replica(["dev", "--data-dir", directory, "--check-budget", "10000"] + arguments)
+        }
+
+        /// Whether the process is there and no zombie.
+        private func lives(_ pid: pid_t) -> Bool {
+            guard let stat = try? Tree.read("/proc/\(pid)/stat"), let end = stat.lastIndex(of: ")") else { return false }
+            return !stat[end...].hasPrefix(") Z")
+        }
+
+        private func redisPid() throws -> pid_t {
+            let text = try Tree.read(directory + "/redis.pid")
+            return try #require(pid_t(text.prefix { $0.isNumber }))
+        }
+
+        private let check = #"{"identifier":"ann"}"#
+        private let rule = #"{"name":"five","strategy":"token_bucket","limit":5,"window":"7d"}"#
+
+        @Test func oneLineOnStandardOutputAndHintsBeside() async throws {
+            let dev = try await dev("--loops", "2")
+            #expect(dev.url.hasPrefix("http://127.0.0.1:"))
+            #expect(dev.port > 0)
+            #expect(await eventually { dev.program.errors.contains("curl -s \(dev.url)/api/rate-limits") })
+            #expect(try dev.request("GET", "/readyz").status == 200)
+            #expect(try await dev.program.terminate() == 0)
+            #expect(Replica.url(dev.program.output) == dev.url)
+        }
+
+        @Test func stateSurvivesACrashAndARestart() async throws {
+            let first = try await dev()
+            try first.rule(rule)
+            for remaining in [4, 3, 2] { #expect(try first.check(check).json?["remaining"] == .int(remaining)) }
+            let redis = try redisPid()
+            first.program.process.kill()
+            #expect(await eventually { !lives(redis) }, "redis-server outlived its parent")
+
+            let second = try await dev()
+            #expect(try second.check(check).json?["remaining"] == .int(1))
+            #expect(try await second.program.terminate() == 0)
+
+            let third = try await dev()
+            #expect(try third.check(check).status == 200)
+            #expect(try third.check(check).status == 429)
+        }
+
+        /// Everything at once: the process and its Redis, which then has left its pid file and its last words.
+        @Test func stateSurvivesWhenBothAreKilled() async throws {
+            let first = try await dev()
+            try first.rule(rule)
+            #expect(try first.check(check).status == 200)
+            let redis = try redisPid()
+            kill(redis, SIGKILL)
+            first.program.process.kill()
+            #expect(await eventually { !lives(redis) })
+            let second = try await dev()
+            #expect(try second.check(check).json?["remaining"] == .int(3))
+        }
+
+        @Test func aSecondOneInTheSameDirectoryIsRefused() async throws {
+            let first = try await dev()
+            try first.rule(rule)
+            let second = try Program(["dev", "--port", "0", "--data-dir", directory])
+            #expect(try await second.exitCode() == 69)
+            #expect(second.errors.contains(directory))
+            #expect(second.output.isEmpty)
+            #expect(try first.check(check).status == 200)
+            #expect(try await first.program.terminate() == 0)
+        }
+
+        @Test func nothingIsLeftBehind() async throws {
+            let dev = try await dev()
+            let redis = try redisPid()
+            #expect(lives(redis))
+            let socket = try #require(dev.program.errors.firstMatch(of: /redis-cli -s (\S+)/)?.1)
+            #expect(access(String(socket), F_OK) == 0)
+            #expect(try await dev.program.terminate() == 0)
+            #expect(!lives(redis))
+            #expect(access(String(socket.dropLast("/redis.sock".count)), F_OK) != 0)
+        }
+
+        /// A crash cannot tidy up; the next start does.
+        @Test func whatACrashLeavesTheNextStartRemoves() async throws {
+            let first = try await dev()
+            let socket = try #require(first.program.errors.firstMatch(of: /redis-cli -s (\S+)\/redis.sock/)?.1)
+            first.program.process.kill()
+            let second = try await dev()
+            #expect(access(String(socket), F_OK) != 0)
+            #expect(try await second.program.terminate() == 0)
+        }
+
+        @Test func serveMayEmbedItsRedisToo() async throws {
+            let replica = try await Replica(["serve", "--embedded", "--data-dir", directory])
+            #expect(try replica.request("GET", "/readyz").status == 200)
+            #expect(try await replica.program.terminate() == 0)
+        }
+
+        @Test func aDataDirectoryThatCannotBeMadeIs69() async throws {
+            try Tree.write("", to: folder.path + "/file")
+            let program = try Program(["dev", "--port", "0", "--data-dir", folder.path + "/file/data"])
+            #expect(try await program.exitCode() == 69)
+            #expect(program.errors.contains(folder.path + "/file/data"))
+        }
+
+        @Test func withoutRedisServerOnThePathItSaysSo() async throws {
+            // setpriv is needed to start anything; redis-server is not there.
+            symlink("/usr/bin/setpriv", folder.path + "/setpriv")
+            let program = try Program(
+                ["dev", "--port", "0", "--data-dir", directory], environment: ["PATH": folder.path])
+            #expect(try await program.exitCode() == 69)
+            #expect(program.errors.contains("redis-server"))
+        }
+    }
+}

@@ -1,0 +1,90 @@
+import EventLoops
+import Glibc
+import TestSupport
+
+/// A site that a real nginx serves, guarded by the very lines of `deploy/nginx/auth_request.conf`.
+final class Site: Sendable {
+    let port: Int
+    private let process: ChildProcess
+    private let folder: TemporaryFolder
+
+    /// - Parameter replicas: who decides.
+    init(_ replicas: [Replica]) async throws {
+        let folder = try TemporaryFolder()
+        let port = try freePort()
+        try Site.write(folder.path, port, replicas.map(\.port))
+        let process = try ChildProcess(
+            ["nginx", "-c", folder.path + "/nginx.conf", "-e", folder.path + "/nginx.log"],
+            output: folder.path + "/nginx.log")
+        (self.folder, self.port, self.process) = (folder, port, process)
+        let isUp = await eventually {
+            process.hasEnded || (try? HTTPConnection(.tcp(host: "127.0.0.1", port: port))) != nil
+        }
+        guard isUp, !process.hasEnded else { throw SetUpFailure("nginx did not start; is it installed? \(log)") }
+    }
+
+    var log: String { (try? Tree.read(folder.path + "/nginx.log")) ?? "" }
+
+    func connect() throws -> HTTPConnection { try HTTPConnection(.tcp(host: "127.0.0.1", port: port)) }
+
+    func get(_ path: String, headers: [(String, String)] = []) throws -> HTTPAnswer {
+        try connect().request("GET", path, headers: headers)
+    }
+
+    /// Requests from so many clients at once, each over a connection of its own, until each has made so many. The answers'
+    /// statuses.
+    func load(_ path: String, clients: Int, requests: Int) async throws -> [Int] {
+        try await withThrowingTaskGroup(of: [Int].self) { group in
+            for _ in 0..<clients {
+                group.addTask {
+                    try await onThread {
+                        let connection = try self.connect()
+                        return try (0..<requests).map { _ in try connection.request("GET", path).status }
+                    }
+                }
+            }
+            return try await group.reduce(into: []) { $0 += $1 }
+        }
+    }
+
+    /// Everything a configuration around the lines needs, and the files of the site. One process, so that its end by
+    /// its process id leaves nothing.
+    private static func write(_ folder: String, _ port: Int, _ replicas: [Int]) throws {
+        var lines = try Tree.text("deploy/nginx/auth_request.conf")
+        func replace(_ old: String, _ new: String) throws {
+            guard lines.ranges(of: old).count == 1 else {
+                throw SetUpFailure("deploy/nginx/auth_request.conf no longer has one `\(old)`")
+            }
+            lines = lines.replacing(old, with: new)
+        }
+        try replace("server 127.0.0.1:8080;", replicas.map { "server 127.0.0.1:\($0);" }.joined(separator: " "))
+        try replace("listen 127.0.0.1:8000;", "listen 127.0.0.1:\(port);")
+        try replace("root /var/www/html;", "root \(folder)/site;")
+        try Tree.write(lines, to: folder + "/auth_request.conf")
+        mkdir(folder + "/site", 0o755)
+        for name in ["page", "open", "closed", "local"] { try Tree.write("the \(name)\n", to: folder + "/site/" + name) }
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map { "\($0)_temp_path \(folder)/\($0);" }.joined(separator: " ")
+        try Tree.write(
+            """
+            daemon off;
+            master_process off;
+            pid \(folder)/nginx.pid;
+            events { worker_connections 1024; }
+            http {
+                access_log off;
+                keepalive_requests 1000000;
+                \(temporary)
+                include \(folder)/auth_request.conf;
+            }
+
+            """, to: folder + "/nginx.conf")
+    }
+}
+
+/// Runs blocking code on a thread of its own.
+func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+    try await withCheckedThrowingContinuation { continuation in
+        Threads.start("test-client") { continuation.resume(with: Swift.Result { try body() }) }
+    }
+}

@@ -1,0 +1,108 @@
+import Bytes
+import Testing
+
+@testable import RateLimiting
+
+struct EndpointPatternTests {
+    @Test(arguments: ["", "a", "*", "a/b", "/a*b", "/*/a", "/a/**", "/a*/*"])
+    func refuses(_ text: String) { #expect(EndpointPattern(text) == nil) }
+
+    @Test func hasABoundedNumberOfSegments() {
+        #expect(EndpointPattern(String(repeating: "/a", count: EndpointPattern.mostSegments)) != nil)
+        #expect(EndpointPattern(String(repeating: "/a", count: EndpointPattern.mostSegments + 1)) == nil)
+    }
+
+    /// Each pattern is more specific than the one after it, among those that match `/a/b/c`.
+    @Test func specificityOrdersPatterns() {
+        let ordered = [
+            "/a/b/c", "/a/b/{x}", "/a/{x}/:y", "/{x}/{y}/{z}", "/a/b/c*", "/a/b/*", "/a/{x}/*", "/a/*", "/{x}/*", "/a*",
+            "/*",
+        ]
+        for (more, less) in zip(ordered, ordered.dropFirst()) {
+            #expect(EndpointPattern(more)!.specificity > EndpointPattern(less)!.specificity, "\(more) over \(less)")
+        }
+    }
+}
+
+struct EndpointIndexTests {
+    @Test(arguments: [
+        ("/a/b", ["/a/b", "/a/{x}", "/{x}/b", "/a/*", "/*", "/a*", "/a/b*"]), ("/a", ["/*", "/a*", "/{x}"]),
+        ("/a/", ["/*", "/a*", "/a/*"]), ("/", ["/*", "/"]), ("/abc", ["/*", "/a*", "/{x}"]), ("", []), ("a/b", []),
+        ("//b", ["/*"]),
+    ])
+    func finds(_ path: String, _ expected: [String]) {
+        let patterns = ["/a/b", "/a/{x}", "/{x}/b", "/a/*", "/*", "/a*", "/a/b*", "/", "/{x}"]
+        var index = EndpointIndex()
+        for (i, text) in patterns.enumerated() { index.insert(EndpointPattern(text), rule: Int32(i)) }
+        var found: [String] = []
+        path.withByteView { path in index.forEachMatch(path) { found.append(patterns[Int($0)]) } }
+        #expect(found.sorted() == expected.sorted())
+    }
+
+    @Test func rulesForAnyEndpointMatchEvenNone() {
+        var index = EndpointIndex()
+        index.insert(nil, rule: 7)
+        for path in ["", "x", "/x"] {
+            var found: [Int32] = []
+            path.withByteView { path in index.forEachMatch(path) { found.append($0) } }
+            #expect(found == [7])
+        }
+    }
+
+    /// The tree finds exactly the patterns that match one by one, each once.
+    @Test(arguments: Array(1...20) as [UInt64])
+    func agreesWithMatchingEachPatternAlone(_ seed: UInt64) {
+        var random = SplitMix64(seed)
+        let words = ["a", "b", "ab", "", "é", "x.y"]
+        var patterns: [String] = []
+        for _ in 0..<60 {
+            var parts = (0..<random.below(5)).map { _ in
+                random.below(4) == 0 ? random.element(["{id}", ":id"]) : random.element(words)
+            }
+            if random.below(3) == 0 { parts.append(random.element(["", "a", "ab"]) + "*") }
+            patterns.append("/" + parts.joined(separator: "/"))
+        }
+        var index = EndpointIndex()
+        for (i, text) in patterns.enumerated() { index.insert(EndpointPattern(text)!, rule: Int32(i)) }
+        for _ in 0..<500 {
+            let path = "/" + (0..<random.below(6)).map { _ in random.element(words) }.joined(separator: "/")
+            var found: [Int] = []
+            path.withByteView { path in index.forEachMatch(path) { found.append(Int($0)) } }
+            let expected = patterns.indices.filter { naive(patterns[$0], path) }
+            guard found.sorted() == expected else {
+                Issue.record("seed \(seed), \(path): \(found.sorted()), not \(expected)")
+                return
+            }
+        }
+    }
+
+    @Test func deepPathsStillMatchTheirBeginning() {
+        var index = EndpointIndex()
+        index.insert(EndpointPattern("/a/*"), rule: 1)
+        index.insert(EndpointPattern(String(repeating: "/a", count: 64)), rule: 2)
+        index.insert(EndpointPattern(String(repeating: "/a", count: 64) + "/*"), rule: 3)
+        func found(_ count: Int) -> [Int32] {
+            var found: [Int32] = []
+            String(repeating: "/a", count: count).withByteView { path in index.forEachMatch(path) { found.append($0) } }
+            return found.sorted()
+        }
+        #expect(found(64) == [1, 2])
+        #expect(found(65) == [1, 3])
+        #expect(found(1000) == [1, 3])
+    }
+
+    /// By the definition in `EndpointPattern`, on strings.
+    private func naive(_ pattern: String, _ path: String) -> Bool {
+        var wanted = pattern.dropFirst().split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        let given = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        var prefix: String?
+        if wanted.last!.hasSuffix("*") { prefix = String(wanted.removeLast().dropLast()) }
+        guard prefix == nil ? given.count == wanted.count : given.count > wanted.count else { return false }
+        for (want, have) in zip(wanted, given) {
+            let isParameter = want == "{id}" || want == ":id"
+            guard isParameter ? !have.isEmpty : want == have else { return false }
+        }
+        guard let prefix else { return true }
+        return given[wanted.count...].joined(separator: "/").hasPrefix(prefix)
+    }
+}
