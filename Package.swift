@@ -70,5 +70,8 @@ let package = Package(
             name: "LoadTestTests", dependencies: ["Bytes", "EventLoops", "JSON", "LoadTest", "Telemetry"],
             cSettings: gnu),
         tests("Redis", ["Bytes", "EventLoops", "Redis"]),
+        tests(
+            "RateLimiting",
+            ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "RateLimiting", "Redis", "Services", "Telemetry"]),
     ]
 )

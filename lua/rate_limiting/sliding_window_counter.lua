@@ -73,7 +73,7 @@ end
 function sliding_window_counter.life(state) return math.ceil(sliding_window_counter.ends(state) / 1000) end
 
 function sliding_window_counter.save(key, state)
-  local value = string.format('previous=%d current=%d from=%d', state.previous, state.current, state.from)
+  local value = string.format('previous=%d current=%d at=%d', state.previous, state.current, state.at)
   store(key, value, math.max(1, sliding_window_counter.life(state)))
 end
 

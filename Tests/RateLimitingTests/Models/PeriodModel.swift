@@ -1,0 +1,73 @@
+/// A count per period: windows aligned to the epoch, or the periods of a calendar.
+struct PeriodModel: StrategyModel {
+    private var exists = false
+    private var used = 0
+    /// The period that was counted in.
+    private var period = 0..<1
+    private var nowUs = 0
+    private var limit = 0
+
+    mutating func look(_ rule: ScriptRule, nowUs: Int) -> Look {
+        self.nowUs = nowUs
+        let current = rule.period(at: nowUs)
+        limit = rule.limit
+        guard exists else {
+            period = current
+            return Look()
+        }
+        if period.lowerBound > nowUs + Self.toleranceUs {
+            period = current
+            return Look(clockReset: true, mustBeKept: true)
+        }
+        if period.upperBound <= nowUs {
+            exists = false
+            used = 0
+            period = current
+        }
+        return Look()
+    }
+
+    func verdict(cost: Int) -> Verdict {
+        if cost > limit { return .exceeds }
+        return used + cost <= limit ? .allowed : .refused(retryUs: period.upperBound - nowUs)
+    }
+
+    mutating func consume(cost: Int, lease: String) {
+        exists = true
+        used += cost
+    }
+
+    var remaining: Int { max(0, limit - used) }
+    var resetUs: Int { used > 0 ? period.upperBound - nowUs : 0 }
+    var lifeMs: Int { resetUs.dividedUp(by: 1000) }
+
+    mutating func giveBack(_ amount: Int, receiptUs: Int?) -> String {
+        if let receiptUs, !period.contains(receiptUs) { return "void" }
+        guard exists else { return "nothing" }
+        used = max(0, used - amount)
+        return "refunded"
+    }
+}
+
+extension ScriptRule {
+    var limit: Int {
+        switch self {
+        case .tokenBucket(let limit, _, _, _), .slidingWindow(let limit, _), .slidingWindowCounter(let limit, _),
+            .fixedWindow(let limit, _), .quota(let limit, _), .concurrency(let limit, _):
+            limit
+        }
+    }
+
+    /// The window or calendar period that a moment lies in.
+    func period(at time: Int) -> Range<Int> {
+        switch self {
+        case .fixedWindow(_, let windowUs):
+            let start = time / windowUs * windowUs
+            return start..<start + windowUs
+        case .quota(_, let starts):
+            let next = starts.firstIndex { $0 > time }!
+            return starts[next - 1]..<starts[next]
+        default: fatalError()
+        }
+    }
+}
