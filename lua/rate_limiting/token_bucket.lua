@@ -70,7 +70,7 @@ end
 
 function token_bucket.refund(key, state, amount)
   if not state.found then return 'nothing' end
-  state.used = math.max(0, state.used - math.min(amount, state.capacity) * state.unit)
+  state.used = math.max(0, state.used - amount * state.unit)
   token_bucket.save(key, state)
   return 'refunded'
 end

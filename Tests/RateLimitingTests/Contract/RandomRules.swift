@@ -5,7 +5,7 @@ extension SeededRandom {
     static let strategyCount = 6
 
     /// A rule of the `kind`th strategy.
-    mutating func rule(kind: Int, now: Int) -> ScriptRule {
+    mutating func rule(kind: Int) -> ScriptRule {
         let limit = pick([1, 2, 3, 5, 7, 10, 30])
         let windowUs = pick([1000, 7000, 333_000, 1_000_000, 2_500_000, 60_000_000, 86_400_000_000])
         switch kind {
@@ -16,19 +16,11 @@ extension SeededRandom {
         case 1: return .slidingWindow(limit: limit, windowUs: windowUs)
         case 2: return .slidingWindowCounter(limit: limit, windowUs: windowUs)
         case 3: return .fixedWindow(limit: limit, windowUs: windowUs)
-        case 4: return .quota(limit: limit, starts: periods(around: now))
+        case 4:
+            let lengthUs = pick([2_000_000, 60_000_000, 86_400_000_000])
+            return .quota(limit: limit, periods: UnevenPeriods(lengthUs: lengthUs, unevennessUs: int(0...lengthUs / 2)))
         default: return .concurrency(limit: limit, leaseUs: windowUs)
         }
-    }
-
-    /// Uneven periods that reach far beyond `now` on both sides.
-    private mutating func periods(around now: Int) -> [Int] {
-        let length = pick([2_000_000, 60_000_000, 3_600_000_000])
-        var starts = [now - 1000 * length - int(0...length)]
-        while starts.last! < now - 20 * length { starts.append(starts.last! + 100 * length) }
-        while starts.last! < now + 60 * length { starts.append(starts.last! + int(length / 2...length)) }
-        starts += (1...300).map { now + (60 + 100 * $0) * length }
-        return starts
     }
 
     /// The same rule with other numbers, as a change of limit or burst makes it.
@@ -41,7 +33,7 @@ extension SeededRandom {
         case .slidingWindow(_, let windowUs): return .slidingWindow(limit: limit, windowUs: windowUs)
         case .slidingWindowCounter(_, let windowUs): return .slidingWindowCounter(limit: limit, windowUs: windowUs)
         case .fixedWindow(_, let windowUs): return .fixedWindow(limit: limit, windowUs: windowUs)
-        case .quota(_, let starts): return .quota(limit: limit, starts: starts)
+        case .quota(_, let periods): return .quota(limit: limit, periods: periods)
         case .concurrency(_, let leaseUs): return .concurrency(limit: limit, leaseUs: leaseUs)
         }
     }
@@ -77,7 +69,7 @@ extension ScriptRule {
         case .tokenBucket(_, let windowUs, _, _), .slidingWindow(_, let windowUs),
             .slidingWindowCounter(_, let windowUs), .fixedWindow(_, let windowUs):
             windowUs
-        case .quota(_, let starts): starts[starts.count / 4] - starts[starts.count / 4 - 1]
+        case .quota(_, let periods): periods.lengthUs
         case .concurrency(_, let leaseUs): leaseUs
         }
     }

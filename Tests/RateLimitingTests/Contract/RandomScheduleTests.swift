@@ -13,7 +13,7 @@ import Testing
         let prefix = try RedisServer.shared.prefix()
         for number in 0..<90 {
             var now = 1_700_000_000_000_000 + random.int(0...1_000_000_000_000)
-            var rule = random.rule(kind: kind, now: now)
+            var rule = random.rule(kind: kind)
             let keys = (0..<random.pick([1, 3, 12])).map { "\(prefix){\(number)}:\($0)" }
             var receipts = [now]
             var hints: [Int] = []
@@ -66,7 +66,7 @@ import Testing
         for number in 0..<150 {
             var now = 1_700_000_000_000_000 + random.int(0...1_000_000_000_000)
             var rules = (0..<random.int(1...5)).map { _ in
-                random.rule(kind: random.int(0...SeededRandom.strategyCount - 1), now: now)
+                random.rule(kind: random.int(0...SeededRandom.strategyCount - 1))
             }
             let enforcing = random.int(0...rules.count)
             // How many subjects share a key under a rule: some rules are global.
@@ -107,7 +107,7 @@ import Testing
         for number in 0..<150 {
             var now = 1_700_000_000_000_000 + random.int(0...1_000_000_000_000)
             let rules = (0..<random.pick([1, 1, 3])).map { _ in
-                random.rule(kind: random.int(0...SeededRandom.strategyCount - 1), now: now)
+                random.rule(kind: random.int(0...SeededRandom.strategyCount - 1))
             }
             let enforcing = random.int(1...rules.count)
             for step in 0..<8 {

@@ -139,9 +139,9 @@ extension ScriptOutcome {
 extension ScriptRule {
     /// The starts of the periods that a call carries: previous, current, following, the one after, by the caller's clock.
     func periods(callerUs: Int) -> [Int] {
-        guard case .quota(_, let starts) = self else { return [] }
-        let next = starts.firstIndex { $0 > callerUs }!
-        return Array(starts[next - 2...next + 1])
+        guard case .quota(_, let periods) = self else { return [] }
+        let current = periods.number(at: callerUs)
+        return (current - 1...current + 2).map { periods.start($0) }
     }
 
     fileprivate func isStale(_ call: CheckCall) -> Bool {

@@ -49,6 +49,23 @@ struct PeriodModel: StrategyModel {
     }
 }
 
+/// Calendar periods for ever in both directions; like months, no two neighbours need to be of one length.
+struct UnevenPeriods: Equatable, Sendable {
+    var lengthUs: Int
+    /// Periods begin up to this much later than even ones.
+    var unevennessUs = 0
+
+    func start(_ number: Int) -> Int {
+        number * lengthUs + (unevennessUs == 0 ? 0 : (number &* 7_919 % 101 + 101) % 101 * unevennessUs / 101)
+    }
+
+    /// The period that a moment lies in.
+    func number(at time: Int) -> Int {
+        let number = time / lengthUs
+        return time < start(number) ? number - 1 : number
+    }
+}
+
 extension ScriptRule {
     var limit: Int {
         switch self {
@@ -64,9 +81,9 @@ extension ScriptRule {
         case .fixedWindow(_, let windowUs):
             let start = time / windowUs * windowUs
             return start..<start + windowUs
-        case .quota(_, let starts):
-            let next = starts.firstIndex { $0 > time }!
-            return starts[next - 1]..<starts[next]
+        case .quota(_, let periods):
+            let number = periods.number(at: time)
+            return periods.start(number)..<periods.start(number + 1)
         default: fatalError()
         }
     }

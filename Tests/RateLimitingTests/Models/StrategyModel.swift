@@ -4,8 +4,7 @@ enum ScriptRule: Equatable, Sendable {
     case slidingWindow(limit: Int, windowUs: Int)
     case slidingWindowCounter(limit: Int, windowUs: Int)
     case fixedWindow(limit: Int, windowUs: Int)
-    /// The periods begin at `starts`, which ascend and reach beyond every clock that is used.
-    case quota(limit: Int, starts: [Int])
+    case quota(limit: Int, periods: UnevenPeriods)
     case concurrency(limit: Int, leaseUs: Int)
 }
 
