@@ -29,10 +29,11 @@ final class ScriptRedis: Sendable {
 
     private init(_ server: RedisServer) async throws {
         let configuration = try RedisConfiguration(url: server.url)
-        client = await thread.make { loop in
+        client = await thread.run {
+            let loop = EventLoop.current!
             let client = RedisClient(loop: loop, configuration: configuration, scripts: RateLimitScripts.all)
             client.start()
-            return client
+            return LoopBound(client, loop: loop)
         }
     }
 
