@@ -1,40 +1,100 @@
-# What deploy/run, deploy/test and deploy/bench share: where things are, and installing what is missing. Sourced.
+# shellcheck shell=bash
+# What deploy/run, deploy/test and deploy/bench share: where things are, installing what is missing, building. Sourced.
 
+# shellcheck disable=SC2034  # used by those who source this
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# Debian keeps nginx where ordinary users do not look.
+export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+# After a crash the toolchain's own backtracer would hold the descriptors of what crashed open.
+export SWIFT_BACKTRACE=enable=no
+
+# Debian's names of what is needed: to build, to run, and by tests and benches.
+# shellcheck disable=SC2034
+build_packages=(libevent-dev libhiredis-dev libsodium-dev)
+# shellcheck disable=SC2034
+run_packages=(redis-server util-linux tzdata)
+# shellcheck disable=SC2034
+test_packages=(redis-tools nginx-light)
 
 say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
-fail() { printf 'deploy: %s\n' "$*" >&2; exit 1; }
-
-# Installs the Debian packages named, those of them that are missing; says what to install where it cannot.
-need_packages() {
-  local missing=()
-  for package in "$@"; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-  done
-  [ ${#missing[@]} -eq 0 ] && return
-  local as_root=()
-  if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null && sudo -n true 2>/dev/null || fail "these packages are missing, and there is no root to install them: ${missing[*]}
-  Install them by hand: apt-get install ${missing[*]}"
-    as_root=(sudo -n)
-  fi
-  command -v apt-get >/dev/null || fail "this is no Debian; install what corresponds to: ${missing[*]}"
-  say "installing ${missing[*]}"
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq update >&2 || true
-  # A package's own service is not wanted: everything here starts the servers it needs.
-  local policy=/usr/sbin/policy-rc.d made_policy=
-  if [ ! -e $policy ]; then
-    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy >/dev/null && "${as_root[@]}" chmod +x $policy && made_policy=1
-  fi
-  local status=0
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" >&2 || status=$?
-  [ -n "$made_policy" ] && "${as_root[@]}" rm -f $policy
-  [ $status -eq 0 ] || fail "apt-get could not install: ${missing[*]}"
+fail() {
+  printf 'deploy: %s\n' "$*" >&2
+  exit 1
 }
 
+# The toolchain is the one thing that is not installed from here.
 need_swift() {
-  command -v swift >/dev/null || fail "the Swift toolchain (6.2 or newer) is not on the PATH; see https://www.swift.org/install/linux/debian/"
+  local version
+  command -v swift >/dev/null ||
+    fail "the Swift toolchain (6.2 or newer) is not on the PATH; see https://www.swift.org/install/linux/debian/"
+  version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1)
+  case $version in
+    '' | [0-5].* | 6.[01]) fail "Swift 6.2 or newer is needed; this is ${version:-no Swift that says its version}" ;;
+  esac
 }
 
-build_packages=(libevent-dev libhiredis-dev libsodium-dev)
-run_packages=(redis-server util-linux tzdata)
+# Whether what a package is for is there, whoever put it there: a header, a program, a file.
+is_there() {
+  case $1 in
+    libevent-dev) has_header event2/event.h ;;
+    libhiredis-dev) has_header hiredis/hiredis.h ;;
+    libsodium-dev) has_header sodium.h ;;
+    redis-server) command -v redis-server >/dev/null ;;
+    redis-tools) command -v redis-cli >/dev/null && command -v redis-benchmark >/dev/null ;;
+    util-linux) command -v setpriv >/dev/null && command -v taskset >/dev/null ;;
+    tzdata) [ -e "${TZDIR:-/usr/share/zoneinfo}/Europe/Berlin" ] ;;
+    nginx-light) command -v nginx >/dev/null ;;
+    *) dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed' ;;
+  esac
+}
+has_header() { [ -e "/usr/include/$1" ] || [ -e "/usr/local/include/$1" ]; }
+
+# Installs those of the Debian packages named that are missing; where it cannot, it says what to install by hand.
+need_packages() {
+  local package missing=() as_root=()
+  for package in "$@"; do
+    is_there "$package" || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  command -v apt-get >/dev/null ||
+    fail "these are missing, and there is no apt-get: install what corresponds to Debian's ${missing[*]}"
+  if [ "$(id -u)" -ne 0 ]; then
+    as_root=(sudo -n)
+    "${as_root[@]}" true 2>/dev/null ||
+      fail "these packages are missing, and installing them needs root. By hand: apt-get install ${missing[*]}"
+  fi
+  say "installing ${missing[*]}"
+  install_packages "${missing[@]}" || fail "apt-get could not install them. By hand: apt-get install ${missing[*]}"
+  for package in "${missing[@]}"; do
+    is_there "$package" || fail "$package is installed, and what it is for is still not found"
+  done
+}
+
+# In a shell of its own, whose end, however it comes, takes back what it changed.
+# shellcheck disable=SC2317  # take_back is called by the trap
+install_packages() (
+  policy=/usr/sbin/policy-rc.d
+  mark='made by deploy/common.sh of Quartermaster'
+  apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@" >&2; }
+  ours() { grep -qs "$mark" "$policy"; }
+  # A package's own service is not to be started: everything here starts the servers it needs. A policy that was there
+  # before stays; ours goes, and so does one of ours that a power cut left.
+  take_back() { if ours; then "${as_root[@]}" rm -f "$policy"; fi; }
+  trap take_back EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\n# %s\nexit 101\n' "$mark" | "${as_root[@]}" tee "$policy" >/dev/null || exit 1
+    "${as_root[@]}" chmod 755 "$policy" || exit 1
+  fi
+  # Old lists may do.
+  apt update || say "apt-get update failed; trying with the lists there are"
+  apt install -y --no-install-recommends "$@"
+)
+
+# Builds a product as it ships (the manifest turns run-time exclusivity checks off in release builds) and prints its path.
+build_release() {
+  say "building $1 (release)"
+  swift build -c release --product "$1" >&2 || return 1
+  printf '%s/%s\n' "$(swift build -c release --show-bin-path)" "$1"
+}

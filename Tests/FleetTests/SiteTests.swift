@@ -8,14 +8,15 @@ import Testing
 /// What the client of a site sees that nginx serves and Quartermaster guards.
 extension Fleet {
     @Suite(.serialized) struct SiteTests {
-        @Test func theLimitHoldsAtTheSite() async throws {
+        @Test(arguments: [Site.Lines.deploy, .readme])
+        func theLimitHoldsAtTheSite(_ lines: Site.Lines) async throws {
             let redis = try RedisServer()
             let replica = try await Replica.serve(redis)
             try replica.rule(#"{"name":"pages","strategy":"token_bucket","limit":5,"window":"7d"}"#)
-            let site = try await Site([replica])
+            let site = try await Site([replica], lines)
             let connection = try site.connect()
-            for _ in 0..<5 {
-                let answer = try connection.request("GET", "/page")
+            for i in 0..<5 {
+                let answer = try connection.request("GET", "/page", headers: [("X-User-Id", "made-up-\(i)")])
                 #expect(answer.status == 200)
                 #expect(answer.text == "the page\n")
             }

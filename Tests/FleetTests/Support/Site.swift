@@ -2,17 +2,21 @@ import EventLoops
 import Glibc
 import TestSupport
 
-/// A site that a real nginx serves, guarded by the very lines of `deploy/nginx/auth_request.conf`.
+/// A site that a real nginx serves, guarded by the very lines that we give to others.
 final class Site: Sendable {
+    /// Where the lines stand.
+    enum Lines { case deploy, readme }
+
     let port: Int
     private let process: ChildProcess
     private let folder: TemporaryFolder
 
     /// - Parameter replicas: who decides.
-    init(_ replicas: [Replica]) async throws {
+    init(_ replicas: [Replica], _ lines: Lines = .deploy) async throws {
         let folder = try TemporaryFolder()
         let port = try freePort()
-        try Site.write(folder.path, port, replicas.map(\.port))
+        let guarded = try lines == .deploy ? Site.deployLines() : Site.readmeLines()
+        try Site.write(guarded, folder.path, port, replicas.map(\.port))
         let process = try ChildProcess(
             ["nginx", "-c", folder.path + "/nginx.conf", "-e", folder.path + "/nginx.log"],
             output: folder.path + "/nginx.log")
@@ -49,13 +53,27 @@ final class Site: Sendable {
         }
     }
 
+    private static func deployLines() throws -> String { try Tree.text("deploy/nginx/auth_request.conf") }
+
+    /// The README's lines with what they take for granted around them.
+    private static func readmeLines() throws -> String {
+        let parts = try Tree.text("README.md").split(separator: "```nginx\n")
+        guard parts.count == 2, let end = parts[1].firstRange(of: "```") else {
+            throw SetUpFailure("README.md no longer has one block of nginx lines")
+        }
+        return """
+            upstream quartermaster { server 127.0.0.1:8080; }
+            server { listen 127.0.0.1:8000; root /var/www/html; \(parts[1][..<end.lowerBound]) }
+            """
+    }
+
     /// Everything a configuration around the lines needs, and the files of the site. One process, so that its end by
     /// its process id leaves nothing.
-    private static func write(_ folder: String, _ port: Int, _ replicas: [Int]) throws {
-        var lines = try Tree.text("deploy/nginx/auth_request.conf")
+    private static func write(_ given: String, _ folder: String, _ port: Int, _ replicas: [Int]) throws {
+        var lines = given
         func replace(_ old: String, _ new: String) throws {
             guard lines.ranges(of: old).count == 1 else {
-                throw SetUpFailure("deploy/nginx/auth_request.conf no longer has one `\(old)`")
+                throw SetUpFailure("the lines no longer have one `\(old)`")
             }
             lines = lines.replacing(old, with: new)
         }
