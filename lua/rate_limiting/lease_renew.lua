@@ -1,16 +1,9 @@
--- Keeps a lease for another term.
+-- Keeps a lease for another term. Clock stands in front.
 -- KEYS    1 sorted set of leases (member: lease, score: its end, µs)
 -- ARGV    1 now, µs ('' for Redis's clock)   2 lease   3 term, µs
 -- RETURNS {'renewed', its new end, µs} | {'gone'}: it was released or has ended
 -- EFFECTS moves the ends of the lease and of the further places it holds (`…#2`, `…#3`); renews the key's life
 -- COST    O(places · log n)
-local now
-if ARGV[1] ~= '' then
-  now = tonumber(ARGV[1])
-else
-  local time = redis.call('TIME')
-  now = time[1] * 1000000 + time[2]
-end
 local held = redis.call('ZSCORE', KEYS[1], ARGV[2])
 if not held or tonumber(held) <= now then return {'gone'} end
 local ends = now + ARGV[3]
@@ -21,5 +14,5 @@ while redis.call('ZSCORE', KEYS[1], member) do
   member = ARGV[2] .. '#' .. place
 end
 local last = tonumber(redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2])
-redis.call('PEXPIRE', KEYS[1], math.max(1, math.ceil((last - now) / 1000)))
+expire(KEYS[1], math.max(1, math.ceil((last - now) / 1000)))
 return {'renewed', ends}

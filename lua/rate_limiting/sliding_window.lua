@@ -84,10 +84,11 @@ function sliding_window.refund(key, state, amount, receipt)
     if not state.after or receipt <= state.at - state.window then return 'void' end
     count = redis.call('ZCOUNT', key, text(receipt), text(receipt))
     if count == 0 then return 'void' end
-    last = redis.call('ZCOUNT', key, '-inf', text(receipt)) - 1
+    last = -1 - redis.call('ZCOUNT', key, '(' .. text(receipt), '+inf')
   elseif count == 0 then
     return 'nothing'
   end
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', text(state.at - state.window))
   count = math.min(amount, count)
   redis.call('ZREMRANGEBYRANK', key, last - count + 1, last)
   state.used = state.used - count

@@ -13,8 +13,9 @@ enum RateLimitScripts {
     /// Several rules: all strategies and the driver that decides all before it commits any.
     static let composed = Script(name: "check_all", source: withAllStrategies(PackageResources.check_all_lua))
     static let refund = Script(name: "refund", source: withAllStrategies(PackageResources.refund_lua))
-    static let leaseRenew = Script(name: "lease_renew", source: PackageResources.lease_renew_lua)
-    static let leaseRelease = Script(name: "lease_release", source: PackageResources.lease_release_lua)
+    static let leaseRenew = Script(name: "lease_renew", source: withClock(PackageResources.lease_renew_lua))
+    static let leaseRelease = Script(
+        name: "lease_release", source: withClock(PackageResources.lease_release_lua))
     static let rulesRead = Script(name: "rules_read", source: PackageResources.rules_read_lua)
     static let rulesChange = Script(name: "rules_change", source: PackageResources.rules_change_lua)
 
@@ -23,6 +24,8 @@ enum RateLimitScripts {
             composed, refund, leaseRenew, leaseRelease, rulesRead, rulesChange,
         ]
     }
+
+    private static func withClock(_ script: [UInt8]) -> [UInt8] { join([PackageResources.clock_lua, script]) }
 
     private static func withAllStrategies(_ driver: [UInt8]) -> [UInt8] {
         join([PackageResources.clock_lua] + StrategyName.allCases.map(source) + [driver])

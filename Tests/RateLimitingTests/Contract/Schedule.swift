@@ -4,6 +4,20 @@ import Testing
 
 @testable import RateLimiting
 
+extension CheckReply {
+    /// Where two replies part.
+    fileprivate func firstDifference(from other: CheckReply) -> (String, String) {
+        for (i, (mine, theirs)) in zip(outcomes, other.outcomes).enumerated() where mine != theirs {
+            return ("\(i): \(mine)", "\(theirs)")
+        }
+        return (
+            "\(outcomes.count) outcomes, lives \(lives), \(clockResets) clock resets, stale \(isStale)",
+            "\(other.outcomes.count) outcomes, lives \(other.lives), \(other.clockResets) clock resets, "
+                + "stale \(other.isStale)"
+        )
+    }
+}
+
 /// Steps for the scripts with what the models say to each: made without asking Redis, then run in one go.
 struct Schedule {
     private enum Expectation {
@@ -56,7 +70,8 @@ struct Schedule {
                 let said = try CheckReply(replies[i], call)
                 equal += said.outcomes.count
                 if said != expected {
-                    report(i, "\(said)", "\(expected)", seed)
+                    let (saidFirst, expectedFirst) = said.firstDifference(from: expected)
+                    report(i, saidFirst, expectedFirst, seed)
                     return equal
                 }
             case .refund(let word, let remaining):
