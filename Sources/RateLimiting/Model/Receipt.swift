@@ -9,7 +9,8 @@ struct Receipt: Equatable {
 
     /// nil when nothing was consumed.
     init?(_ decision: Decision, cost: Int) {
-        guard decision.isAllowed, decision.hasOutcomes, let policies = decision.policies, let nowUs = decision.nowUs else { return nil }
+        guard decision.isAllowed, decision.hasOutcomes, let policies = decision.policies, let nowUs = decision.nowUs
+        else { return nil }
         self.nowUs = nowUs
         self.cost = cost
         rules = policies.rules.enumerated().compactMap { i, rule in
