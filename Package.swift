@@ -79,7 +79,10 @@ let package = Package(
         tests("Redis", ["Bytes", "EventLoops", "Redis"]),
         tests(
             "RateLimiting",
-            ["Bytes", "EventLoops", "HTTP", "JSON", "RateLimiting", "Redis", "Services", "TimeZones"]),
+            [
+                "Bytes", "Digests", "EventLoops", "HTTP", "JSON", "RateLimiting", "Redis", "Services", "Telemetry",
+                "TimeZones",
+            ]),
         tests("Fleet", ["Digests", "EventLoops", "JSON", "Quartermaster"]),
     ]
 )

@@ -13,10 +13,13 @@ public enum RedisError: Error, Sendable, Equatable {
     /// A reply of another shape than the command's.
     case unexpectedReply(String)
 
+    /// Whether the command may have had an effect. A script is not rolled back: where an error ended it, what it had
+    /// written before stands; Redis names the line in such an error.
     public var mayHaveRun: Bool {
         switch self {
         case .lost, .timeout, .unexpectedReply: true
-        case .unavailable, .overloaded, .server: false
+        case .server(_, let message): message.contains(", on @user_script:")
+        case .unavailable, .overloaded: false
         }
     }
 }

@@ -42,7 +42,9 @@ final class TransactionPool {
 
     /// Takes back a connection that may serve another transaction.
     func giveBack(_ connector: RedisConnector) {
-        if !isClosed, idle.count < TransactionPool.mostIdle { idle.append(connector) } else { connector.close() }
+        // Whoever waits takes it from among the idle ones.
+        let isWanted = !waiting.isEmpty || idle.count < TransactionPool.mostIdle
+        if !isClosed, isWanted { idle.append(connector) } else { connector.close() }
         passOn()
     }
 

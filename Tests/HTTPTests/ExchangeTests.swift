@@ -65,6 +65,37 @@ import Testing
             ])
     }
 
+    /// What one answer leads to may be another: bodies are written in borrowed memory, each in its own.
+    @Test func anAnswerMayBeGivenWithinAnother() throws {
+        let server = try TestServer { router, server in
+            nonisolated(unsafe) var waiting: Exchange?
+            router.on(
+                .get, "/waits",
+                .immediate { exchange in
+                    waiting = exchange
+                    server.events.add("waiting")
+                })
+            router.on(
+                .get, "/leads",
+                .immediate { exchange in
+                    exchange.reply(200) { json in
+                        json.beginArray()
+                        json.value("before")
+                        waiting?.reply(200) { $0.value("within") }
+                        json.value("after")
+                        json.endArray()
+                    }
+                })
+        }
+        let first = try server.connect()
+        first.get("/waits")
+        #expect(server.events.wait(for: "waiting"))
+        let second = try server.connect()
+        second.get("/leads")
+        #expect(try second.response().body == #"["before","after"]"#)
+        #expect(try first.response().body == #""within""#)
+    }
+
     @Test func unusualStatusesHaveALineToo() throws {
         let client = try client { exchange in
             exchange.beginReply(Int(exchange.query.decimal ?? 0))

@@ -72,6 +72,33 @@ import Testing
         #expect(eventually { server.onLoop { $0.openConnections } == 0 })
     }
 
+    /// A client resets its connection before it is accepted, its request already sent. The operating system has forgotten
+    /// its address by then, and it must not pass for a unix socket, whose peers are trusted.
+    @Test func aClientThatLeftBeforeItWasAcceptedIsNobody() throws {
+        let server = try TestServer { router, server in
+            router.before = { exchange, _ in
+                server.events.add("\(exchange.peer)")
+                return true
+            }
+        }
+        let holding = Thread {
+            server.onLoop { _ in
+                server.events.add("held up")
+                _ = server.events.wait(for: "gone")
+            }
+        }
+        #expect(server.events.wait(for: "held up"))
+        for _ in 0..<10 {
+            let client = try server.connect()
+            client.get("/")
+            client.reset()
+        }
+        server.events.add("gone")
+        holding.join()
+        #expect(eventually { server.onLoop { $0.accepted == 10 && $0.openConnections == 0 } })
+        #expect(!server.events.all.contains("unix"))
+    }
+
     @Test func drainingFinishesWhatIsInFlight() throws {
         let server = try waitingServer()
         let idle = try server.connect()

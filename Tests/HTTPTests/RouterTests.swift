@@ -42,6 +42,12 @@ import Testing
                     await exchange.loop.sleep(us: 20000)
                     throw Failure()
                 })
+            router.on(
+                .get, "/slow",
+                .async { exchange in
+                    await exchange.loop.sleep(us: 100_000)
+                    exchange.reply(200) { $0.value("slow") }
+                })
             router.before = { exchange, route in
                 exchange.stashHeader("X-Route", route.pattern)
                 if exchange.header("x-deny") != nil {
@@ -107,11 +113,11 @@ import Testing
             #expect(!response.body.contains("Failure"))
         }
         // An error after the answer is nobody's answer, least of all the next request's.
-        #expect(try ask(client, "GET", "/answers-then-fails").body == "\"first\"")
-        for i in 0..<20 {
-            #expect(try ask(client, "GET", "/api/rules/\(i)").body == "\"read(\(i))\"")
-            usleep(2000)
-        }
+        client.get("/answers-then-fails")
+        client.get("/slow")
+        #expect(try client.response().body == "\"first\"")
+        #expect(try client.response().body == "\"slow\"")
+        #expect(try ask(client, "GET", "/api/rules/7").body == "\"read(7)\"")
     }
 
     @Test func beforeMayAnswer() throws {

@@ -90,6 +90,37 @@ import Testing
         sender.join()
     }
 
+    /// While a request is handled, what the client sends on fills one buffer and then waits; the request is not moved
+    /// under its handler, and reading goes on afterwards.
+    @Test func aFullBufferWaitsForTheHandler() throws {
+        let server = try TestServer { router, server in
+            router.on(
+                .post, "/hold",
+                .async { exchange in
+                    let body = exchange.body
+                    let tag = exchange.header("x-tag")
+                    server.events.add("held")
+                    while !server.events.all.contains("go") { await exchange.loop.sleep(us: 2000) }
+                    exchange.reply(200) { $0.value("\(tag?.string ?? "") \(body.string) \(exchange.path.string)") }
+                })
+        }
+        let client = try server.connect()
+        let body = String(repeating: "b", count: 3000)
+        client.get("/first")
+        client.send("POST /hold HTTP/1.1\r\nHost: a\r\nX-Tag: t\r\nContent-Length: 3000\r\n\r\n\(body)")
+        #expect(server.events.wait(for: "held"))
+        let count = 2000
+        let padding = "X-Padding: \(String(repeating: "p", count: 1000))\r\n"
+        let sending = Thread { for i in 0..<count { client.get("/\(i)", padding) } }
+        usleep(100_000)
+        #expect(server.onLoop { $0.requests } == 2)
+        server.events.add("go")
+        #expect(try client.response().body == "/first")
+        #expect(try client.response().body == "\"t \(body) /hold\"")
+        for i in 0..<count { #expect(try client.response().body == "/\(i)") }
+        sending.join()
+    }
+
     @Test func bodiesArriveWholeHoweverTheyAreSent() throws {
         var limits = HTTPLimits()
         limits.bodyBytes = 1 << 20
@@ -150,6 +181,11 @@ final class Thread: @unchecked Sendable {
             body()
             sem_post(semaphore)
         }
+    }
+
+    deinit {
+        sem_destroy(semaphore)
+        semaphore.deallocate()
     }
 
     func join() { sem_wait(semaphore) }

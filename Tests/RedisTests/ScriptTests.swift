@@ -50,6 +50,22 @@ import Testing
         #expect(try server.redis("GET", key) == "1")
     }
 
+    @Test func whatAnErrorEndedMayHaveHadAnEffect() async throws {
+        let server = try RedisServer.shared
+        let key = server.prefix() + "n"
+        let halfway = Script("halfway", "redis.call('INCR', KEYS[1]) return redis.call('LPUSH', KEYS[1], 'x')")
+        let client = try await Client.connect(server.url, scripts: [halfway])
+        let inside = await #expect(throws: RedisError.self) {
+            try await client.run {
+                try await $0.run(halfway, keys: [key], arguments: [], budgetUs: longestWaitUs)
+            }
+        }
+        #expect(try server.redis("GET", key) == "1")
+        #expect(inside?.mayHaveRun == true, "\(String(describing: inside))")
+        let refused = await #expect(throws: RedisError.self) { try await client.send("LPUSH", key, "x") }
+        #expect(refused?.mayHaveRun == false)
+    }
+
     /// Scripts are flushed all the time while calls are in flight: each call runs exactly once, in order, without error.
     @Test func flushesAmongCallsInFlightAreNoErrors() async throws {
         let server = try RedisServer()

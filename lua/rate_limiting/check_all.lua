@@ -10,7 +10,8 @@ local strategies = {
   token_bucket = token_bucket, sliding_window = sliding_window, sliding_window_counter = sliding_window_counter,
   fixed_window = fixed_window, quota = quota, concurrency = concurrency,
 }
-local peek, ttl = string.find(ARGV[2], 'peek', 1, true), string.find(ARGV[2], 'ttl', 1, true)
+local flags = ARGV[2]
+local peek, ttl = flags == 'peek' or flags == 'peek,ttl', flags == 'ttl' or flags == 'peek,ttl'
 local enforcing, count = tonumber(ARGV[3]), tonumber(ARGV[4])
 local rules, parameters, at = {}, {}, 5
 for r = 1, count do
@@ -46,7 +47,7 @@ for first = 0, #KEYS - count, count do
     n = n + 4 * count
   end
   for r = 1, count do
-    if consumed[r] then rules[r].save(KEYS[first + r], states[r]) end
+    if consumed[r] or states[r].unsaved and not peek then rules[r].save(KEYS[first + r], states[r]) end
     if ttl then lives[first + r] = states[r].broken and 0 or rules[r].life(states[r]) end
   end
   at = at + ARGV[at] + 1

@@ -7,9 +7,11 @@
 --         key holds something else). reset: µs until the state says nothing.
 --         Trailer: with 'ttl' per key its remaining life in ms; then 'clock-reset' per state that lay over 1 s ahead.
 --         {now, 'stale'}: the given calendar periods do not cover now; nothing was done.
--- EFFECTS consumes for every allowed request; each key lives until its state says nothing
+-- EFFECTS consumes for every allowed request; each key lives until its state says nothing. What must be known of a key
+--         even when it refuses is written too (`unsaved`: a clock set back, the beginning of a bucket below capacity).
 -- COST    O(requests) times the strategy's
-local peek, ttl = string.find(ARGV[2], 'peek', 1, true), string.find(ARGV[2], 'ttl', 1, true)
+local flags = ARGV[2]
+local peek, ttl = flags == 'peek' or flags == 'peek,ttl', flags == 'ttl' or flags == 'peek,ttl'
 local at = 3 + strategy.arity
 if strategy.stale and strategy.stale(3) then return {now, 'stale'} end
 
@@ -33,7 +35,7 @@ for k = 1, #KEYS do
     end
     n = n + 4
   end
-  if consumed then strategy.save(KEYS[k], state) end
+  if consumed or state.unsaved and not peek then strategy.save(KEYS[k], state) end
   if ttl then lives[k] = state.broken and 0 or strategy.life(state) end
   at = at + ARGV[at] + 1
 end

@@ -16,12 +16,14 @@ end
 local resets = 0
 
 -- When a state last touched at `at` is judged: the clock never runs backwards for a key. A state at most one second
--- ahead is held at its own time; one further ahead is from a clock that had jumped, and its time is set to now.
+-- ahead is held at its own time; one further ahead is from a clock that had jumped, and its time is set to now, which
+-- must be written even if nothing is consumed, or it would be found ahead again and again. Returns the time to judge at,
+-- the state's own, and whether it was set.
 local function settle(at)
-  if at <= now then return now, at end
-  if at - now <= 1000000 then return at, at end
+  if at <= now then return now, at, false end
+  if at - now <= 1000000 then return at, at, false end
   resets = resets + 1
-  return now, now
+  return now, now, true
 end
 
 -- Writes a state that says nothing any more after `life` ms. Under a given clock the key must outlive the simulation,

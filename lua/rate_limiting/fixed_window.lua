@@ -14,8 +14,9 @@ function fixed_window.load(key, p)
   local used, from
   if type(value) == 'string' then used, from = string.match(value, '^used=(%d+) from=(%d+)$') end
   if not used then return {broken = true} end
-  local _, began = settle(tonumber(from))
+  local _, began, reset = settle(tonumber(from))
   if began >= state.from then
+    state.unsaved = reset
     state.from = began - began % window
     state.used = tonumber(used)
     state.found = true

@@ -7,8 +7,9 @@
 -- COST    O(1)
 local quota = {arity = 5}
 
--- Whether the clock lies in none of the three periods that the starts span.
-function quota.stale(p) return now < tonumber(ARGV[p + 1]) or now >= tonumber(ARGV[p + 4]) end
+-- Whether the clock lies in none of the three periods that the starts span. The last second counts as outside: a state
+-- may be a second ahead, in a period whose end the call would not know.
+function quota.stale(p) return now < tonumber(ARGV[p + 1]) or now + 1000000 >= tonumber(ARGV[p + 4]) end
 
 -- The period of a moment: its start and its end.
 function quota.period(p, at)
@@ -26,13 +27,13 @@ function quota.load(key, p)
   local used, from
   if type(value) == 'string' then used, from = string.match(value, '^used=(%d+) from=(-?%d+)$') end
   if not used then return {broken = true} end
-  local _, began = settle(tonumber(from))
+  local _, began, reset = settle(tonumber(from))
   if began >= state.from then
     -- A second ahead may be the next period already, which the call's starts still reach.
     local start, ends = quota.period(p, began)
     state.from, state.ends = start, ends
     state.used = tonumber(used)
-    state.found = true
+    state.found, state.unsaved = true, reset
   end
   return state
 end

@@ -17,7 +17,9 @@ for k = 1, #KEYS do
   local strategy = strategies[ARGV[at]]
   local word, remaining = 'stale', 0
   if not (strategy.stale and strategy.stale(at + 1)) then
+    local before = resets
     local state = strategy.load(KEYS[k], at + 1)
+    if resets > before then strategy.save(KEYS[k], state) end
     word = 'broken'
     if not state.broken then
       word = strategy.refund(KEYS[k], state, amount, receipt)

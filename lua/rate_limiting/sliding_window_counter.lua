@@ -2,7 +2,7 @@
 -- the current one's. Joined into check_one, check_all and refund. Admits iff
 -- previous·(window − elapsed) + (current + cost)·window ≤ limit·window, in exact integers.
 -- (Cloudflare, "How we built rate limiting capable of scaling to millions of domains", 2017.)
--- KEYS    string `previous=<n> current=<n> from=<µs>`: the current window began then
+-- KEYS    string `previous=<n> current=<n> at=<µs>`: the counts at that time; the window it lies in is the current one
 -- ARGV    limit, window (µs)
 -- RETURNS see check_one
 -- EFFECTS see check_one
@@ -16,19 +16,24 @@ function sliding_window_counter.load(key, p)
   }
   local value = redis.pcall('GET', key)
   if not value then return state end
-  local previous, current, from
+  local previous, current, at
   if type(value) == 'string' then
-    previous, current, from = string.match(value, '^previous=(%d+) current=(%d+) from=(%d+)$')
+    previous, current, at = string.match(value, '^previous=(%d+) current=(%d+) at=(%d+)$')
   end
   if not previous then return {broken = true} end
-  local at, began = settle(tonumber(from))
-  began = began - began % window
-  state.at, state.from = at, at - at % window
+  previous, current, at = tonumber(previous), tonumber(current), tonumber(at)
+  local elapsed = at % window
+  local began = at - elapsed
+  state.at, at, state.unsaved = settle(at)
+  state.from = state.at - state.at % window
   state.found = true
-  if began == state.from then
-    state.previous, state.current = tonumber(previous), tonumber(current)
+  if state.unsaved then
+    -- From a clock that had jumped: what counted at that time counts as made now.
+    state.current = current + math.ceil(previous * (window - elapsed) / window)
+  elseif began == state.from then
+    state.previous, state.current = previous, current
   elseif began + window == state.from then
-    state.previous = tonumber(current)
+    state.previous = current
   else
     state.found = false
   end
@@ -68,7 +73,7 @@ end
 function sliding_window_counter.life(state) return math.ceil(sliding_window_counter.ends(state) / 1000) end
 
 function sliding_window_counter.save(key, state)
-  local value = string.format('previous=%d current=%d from=%d', state.previous, state.current, state.from)
+  local value = string.format('previous=%d current=%d at=%d', state.previous, state.current, state.at)
   store(key, value, math.max(1, sliding_window_counter.life(state)))
 end
 

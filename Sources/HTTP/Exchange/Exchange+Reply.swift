@@ -67,21 +67,19 @@ extension Exchange {
     ///   - body: appends the body to the buffer, and touches nothing else of it.
     public func finishReply(contentType: StaticString? = nil, body: (ByteBuffer) -> Void = { _ in }) {
         guard let output = begunBuffer() else { return }
-        let scratch = connection.server.scratch
-        scratch.removeAll()
-        body(scratch)
-        if let contentType { Exchange.append("Content-Type", contentType, to: output) }
-        if !Status.isBodyless(status) {
-            output.append("Content-Length: ")
-            output.append(decimal: scratch.count)
-            output.append("\r\n")
-        }
         let closes = connection.closesAfterReply
-        appendConnectionField(closes: closes, to: output)
-        output.append("\r\n")
-        if head.method != .head, !Status.isBodyless(status) { output.append(scratch.view) }
-        if scratch.allocatedBytes > 1 << 20 { scratch.release() }
-        connection.server.onReply?(self)
+        connection.server.withScratch { scratch in
+            body(scratch)
+            if let contentType { Exchange.append("Content-Type", contentType, to: output) }
+            if !Status.isBodyless(status) {
+                output.append("Content-Length: ")
+                output.append(decimal: scratch.count)
+                output.append("\r\n")
+            }
+            appendConnectionField(closes: closes, to: output)
+            output.append("\r\n")
+            if head.method != .head, !Status.isBodyless(status) { output.append(scratch.view) }
+        }
         clear()
         connection.replyFinished(closes: closes)
     }

@@ -59,10 +59,10 @@ public final class ResponseStream {
     /// Writes what `body` appends, as one chunk.
     public func write(_ body: (ByteBuffer) -> Void) {
         guard isOpen else { return }
-        let scratch = connection.server.scratch
-        scratch.removeAll()
-        body(scratch)
-        write(scratch.view)
+        connection.server.withScratch { scratch in
+            body(scratch)
+            write(scratch.view)
+        }
     }
 
     /// Offers what waits to the operating system now rather than at the end of the tick. False when the client has left.

@@ -47,10 +47,7 @@ extension HTTPConnection {
 
     /// Throws away what arrives after the last request.
     func discard() {
-        let scratch = server.scratch
-        scratch.removeAll()
-        let target = scratch.reserve(65536)
-        let count = Glibc.read(descriptor, target, 65536)
+        let count = server.withScratch { Glibc.read(descriptor, $0.reserve(65536), 65536) }
         if count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR)) { return }
         if count == 0, phase == .finishing {
             inputEnded = true

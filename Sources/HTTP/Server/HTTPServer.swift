@@ -10,8 +10,7 @@ public final class HTTPServer {
     let pool: BufferPool
     let wheel: DeadlineWheel
     let date = DateField()
-    /// Where bodies are written before their length is known. One at a time: its user is done before it returns.
-    let scratch = ByteBuffer()
+    private var spareScratch: ByteBuffer?
 
     /// Answers carry `Connection: close`. Set by `drain`; may be set before, while `/readyz` turns clients away.
     public var isDraining = false
@@ -25,6 +24,8 @@ public final class HTTPServer {
 
     /// Called with each exchange whose answer is complete, streams excepted, for metrics.
     public var onReply: ((Exchange) -> Void)?
+
+    private static let keptScratchBytes = 1 << 20
 
     private var listeners: [Listener] = []
     private var connections: [HTTPConnection] = []
@@ -78,6 +79,20 @@ public final class HTTPServer {
         connections.append(connection)
         connection.start()
         if !isWelcome { connection.refuse(.tooManyConnections) }
+        if requestedDrain { connection.drain() }
+    }
+
+    /// Lends a buffer for something to be written whose length must be known first. Who borrows while it is lent gets
+    /// another.
+    @inline(__always)
+    func withScratch<Result>(_ body: (ByteBuffer) -> Result) -> Result {
+        let scratch = spareScratch ?? ByteBuffer()
+        spareScratch = nil
+        defer {
+            scratch.removeAll()
+            if scratch.allocatedBytes <= HTTPServer.keptScratchBytes { spareScratch = scratch }
+        }
+        return body(scratch)
     }
 
     /// Ends the server: takes in the connections that already wait, stops listening, closes idle connections, lets

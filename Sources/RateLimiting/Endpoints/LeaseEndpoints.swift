@@ -69,7 +69,7 @@ final class LeaseEndpoints {
         var wasHeld = false
         for (lease, _) in try leases(exchange) {
             let reply = try await context.redis.run(
-                RateLimitScripts.leaseRelease, keys: [key(lease)], arguments: [lease.member], budgetUs: 1_000_000)
+                RateLimitScripts.leaseRelease, keys: [key(lease)], arguments: ["", lease.member], budgetUs: 1_000_000)
             if reply.string == "released" { wasHeld = true }
         }
         if !wasHeld { throw LeaseEndpoints.gone }

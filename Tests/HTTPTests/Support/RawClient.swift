@@ -61,7 +61,10 @@ final class RawClient {
     func reset() {
         var abortive = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &abortive, socklen_t(MemoryLayout<linger>.size))
-        shutdown(descriptor, Int32(SHUT_RDWR))
+        // Closed as well, by putting something harmless in its place: `deinit` closes what is there.
+        let nothing = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        dup2(nothing, descriptor)
+        close(nothing)
     }
 
     /// False at the end of the stream, or when it was reset.
