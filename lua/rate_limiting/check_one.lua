@@ -15,9 +15,11 @@ local peek, ttl = flags == 'peek' or flags == 'peek,ttl', flags == 'ttl' or flag
 local at = 3 + strategy.arity
 if strategy.stale and strategy.stale(3) then return {now, 'stale'} end
 
-local reply, n, ordinal, lives = {now}, 1, 0, {}
+-- Room for one answer from the start: a table grows by being copied.
+local reply, n, ordinal, lives = {now, false, 0, 0, 0}, 1, 0, {}
+local load, decide, commit, report = strategy.load, strategy.decide, strategy.commit, strategy.report
 for k = 1, #KEYS do
-  local state = strategy.load(KEYS[k], 3)
+  local state = load(KEYS[k], 3)
   local consumed = false
   for i = at + 1, at + ARGV[at] do
     ordinal = ordinal + 1
@@ -25,13 +27,13 @@ for k = 1, #KEYS do
       reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = 'broken', 0, 0, 0
     else
       local cost = tonumber(ARGV[i])
-      local word, retry = strategy.decide(state, cost)
+      local word, retry = decide(state, cost)
       if word == 'allowed' and not peek then
-        strategy.commit(state, cost, ordinal)
+        commit(state, cost, ordinal)
         consumed = true
       end
       reply[n + 1], reply[n + 4] = word, retry
-      reply[n + 2], reply[n + 3] = strategy.report(state)
+      reply[n + 2], reply[n + 3] = report(state)
     end
     n = n + 4
   end
