@@ -56,6 +56,7 @@ extension Fleet {
             let third = try await dev()
             #expect(try third.check(check).status == 200)
             #expect(try third.check(check).status == 429)
+            #expect(try await third.program.terminate() == 0)
         }
 
         /// Everything at once: the process and its Redis, which then has left its pid file and its last words.
@@ -69,6 +70,7 @@ extension Fleet {
             #expect(await eventually { !lives(redis) })
             let second = try await dev()
             #expect(try second.check(check).json?["remaining"] == .int(3))
+            #expect(try await second.program.terminate() == 0)
         }
 
         @Test func aSecondOneInTheSameDirectoryIsRefused() async throws {
@@ -122,6 +124,7 @@ extension Fleet {
             let second = try await dev()
             #expect(try second.request("GET", "/readyz").status == 200)
             #expect(try stranger.redis("PING") == "PONG")
+            #expect(try await second.program.terminate() == 0)
         }
 
         /// A redis-server that outlived its parent, whatever the reason, holds the files: it is ended first.
@@ -133,6 +136,7 @@ extension Fleet {
             let second = try await dev()
             #expect(!lives(orphan.pid))
             #expect(try second.request("GET", "/readyz").status == 200)
+            #expect(try await second.program.terminate() == 0)
         }
 
         @Test func serveMayEmbedItsRedisToo() async throws {

@@ -48,7 +48,10 @@ final class EmbeddedRedis {
             "--maxmemory-policy", "noeviction", "--hash-max-listpack-value", "1024", "--pidfile",
             directory + "/redis.pid", "--logfile", directory + "/redis.log", "--daemonize", "no",
         ])
-        try awaitSocket(socket, directory)
+        do { try awaitSocket(socket, directory) } catch {
+            EmbeddedRedis.removeFolder(of: socket)
+            throw error
+        }
         log.info("embedded redis started", ["directory": .string(directory), "pid": .int(Int(process))])
     }
 
@@ -57,8 +60,7 @@ final class EmbeddedRedis {
         kill(process, SIGTERM)
         var status: Int32 = 0
         waitpid(process, &status, 0)
-        unlink(socketFolder + "/redis.sock")
-        rmdir(socketFolder)
+        EmbeddedRedis.removeFolder(of: socketFolder + "/redis.sock")
         close(lock)
         log.info("embedded redis stopped")
     }
@@ -108,6 +110,10 @@ final class EmbeddedRedis {
         }
         let socket = String(text.dropLast())
         guard socket.split(separator: "/").count == 3 else { return }
+        removeFolder(of: socket)
+    }
+
+    private static func removeFolder(of socket: String) {
         unlink(socket)
         rmdir(String(socket.dropLast("/redis.sock".count)))
     }
@@ -149,6 +155,7 @@ final class EmbeddedRedis {
             }
             usleep(20_000)
         }
+        kill(process, SIGTERM)
         throw StartError(description: "redis-server did not open its socket within 30 s; see \(directory)/redis.log")
     }
 }
