@@ -1,6 +1,6 @@
 -- Changes rules in one step: all of the changes, or none.
 -- KEYS    1 hash of rules (id: rule as JSON)   2 revision   3 stream of changes
---         4 hash of applied rule files (digest: time, ms)   5 record of an answer under an idempotency key
+--         4 hash of applied rule files (digest: time, s)   5 record of an answer under an idempotency key
 -- ARGV    1 revision at which the changes were decided   2 channel   3 changes kept in the stream
 --         4 digest of the rule file, or ''   5 answer to record, or ''   6 how long the record is kept, ms
 --         then per change: 'put' | 'mark' | 'delete', rule id, JSON ('' for delete)
@@ -26,7 +26,15 @@ for i = 7, #ARGV, 3 do
 end
 redis.call('SET', KEYS[2], changed)
 redis.call(unpack(entry))
-if ARGV[4] ~= '' then redis.call('HSET', KEYS[4], ARGV[4], redis.call('TIME')[1]) end
+if ARGV[4] ~= '' then
+  -- The latest hundred contents are enough to know a fleet's restarts by.
+  local applied, oldest = redis.call('HGETALL', KEYS[4]), 1
+  for i = 3, #applied, 2 do
+    if tonumber(applied[i + 1]) < tonumber(applied[oldest + 1]) then oldest = i end
+  end
+  if #applied >= 200 then redis.call('HDEL', KEYS[4], applied[oldest]) end
+  redis.call('HSET', KEYS[4], ARGV[4], redis.call('TIME')[1])
+end
 if ARGV[5] ~= '' then redis.call('SET', KEYS[5], ARGV[5], 'PX', ARGV[6]) end
 redis.call('PUBLISH', ARGV[2], changed)
 return {'changed', revision + 1}

@@ -23,7 +23,7 @@ function token_bucket.load(key, p)
     return state
   end
   local used, per, at
-  if type(value) == 'string' then used, per, at = string.match(value, '^used=(%d+)/(%d+) at=(%d+)$') end
+  if type(value) == 'string' then used, per, at = string.match(value, '^used=(%d-)/(%d-) at=(%d+)$') end
   if not used then return {broken = true} end
   used, at = tonumber(used), tonumber(at)
   if per ~= ARGV[p + 1] then used = token_bucket.convert(used, tonumber(per), unit) end
@@ -33,11 +33,13 @@ function token_bucket.load(key, p)
 end
 
 -- What was used under another limit, in our units; a fraction of one is rounded up. Both units divide the same window, so
--- that in lowest terms no product grows beyond it.
+-- that in lowest terms no product grows beyond it. So much that it is beyond exact integers stays at their end, which is
+-- more than any capacity.
 function token_bucket.convert(used, per, unit)
   local common, rest = per, unit
   while rest > 0 do common, rest = rest, common % rest end
-  return math.floor(used / per) * unit + math.ceil(used % per * (unit / common) / (per / common))
+  local converted = math.floor(used / per) * unit + math.ceil(used % per * (unit / common) / (per / common))
+  return math.min(converted, 9007199254740991)
 end
 
 function token_bucket.decide(state, cost)
