@@ -1,6 +1,6 @@
 -- Changes rules in one step: all of the changes, or none.
 -- KEYS    1 hash of rules (id: rule as JSON)   2 revision   3 stream of changes
---         4 hash of applied rule files (digest: time, ms)   5 record of an answer under an idempotency key
+--         4 hash of applied rule files (digest: time, s)   5 record of an answer under an idempotency key
 -- ARGV    1 revision at which the changes were decided   2 channel   3 changes kept in the stream
 --         4 digest of the rule file, or ''   5 answer to record, or ''   6 how long the record is kept, ms
 --         then per change: 'put' | 'delete', rule id, JSON ('' for delete)
