@@ -9,6 +9,8 @@ import Services
 /// `/api/rate-limits/simulate`: what rules would decide, by the very scripts, on throwaway keys and with a given clock.
 final class SimulateEndpoint {
     static let mostRequests = 1000
+    /// 1970 to 2100: with the longest run after it every time in µs stays exact in the scripts.
+    static let startsUs: ClosedRange<Int64> = 0...4_102_444_800_000_000
 
     private let context: ServiceContext
 
@@ -28,6 +30,9 @@ final class SimulateEndpoint {
             guard let start = text.withByteView({ Timestamp(rfc3339: $0) }) else {
                 throw Problem.field(
                     "startAt", "must be a time by RFC 3339 with an offset, such as 2026-01-01T00:00:00Z")
+            }
+            guard SimulateEndpoint.startsUs.contains(start.us) else {
+                throw Problem.field("startAt", "must lie between the years 1970 and 2100")
             }
             startUs = start.us
         }

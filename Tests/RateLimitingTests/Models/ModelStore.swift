@@ -1,3 +1,5 @@
+import Synchronization
+
 /// A call of a check script: checks of some subjects under the same rules at one moment.
 struct CheckCall {
     struct Subject {
@@ -15,13 +17,16 @@ struct CheckCall {
     var isPeek = false
     var subjects: [Subject]
     /// Begins the ids of the leases that the call takes.
-    var prefix = "lease"
+    var prefix: String
     /// Whether the script for several rules is used even for one.
     var usesComposed = false
 
+    private static let made = Atomic<Int>(0)
+
+    /// - Parameter prefix: a fresh one unless it is given.
     init(
         _ rules: [ScriptRule], enforcing: Int? = nil, nowUs: Int, callerUs: Int? = nil, isPeek: Bool = false,
-        subjects: [Subject], prefix: String = "lease", usesComposed: Bool = false
+        subjects: [Subject], prefix: String? = nil, usesComposed: Bool = false
     ) {
         self.rules = rules
         self.enforcing = enforcing ?? rules.count
@@ -29,7 +34,7 @@ struct CheckCall {
         self.callerUs = callerUs
         self.isPeek = isPeek
         self.subjects = subjects
-        self.prefix = prefix
+        self.prefix = prefix ?? "lease\(CheckCall.made.add(1, ordering: .relaxed).newValue)"
         self.usesComposed = usesComposed
     }
 
