@@ -11,6 +11,8 @@ import Services
 final class RuleStore {
     static let mostRules = 10_000
     static let changesKept = 1000
+    /// How long a change tries against others.
+    static let patienceUs: Int64 = 10_000_000
 
     let context: ServiceContext
     let keys: RuleKeys
@@ -82,7 +84,12 @@ final class RuleStore {
     func change<Result>(
         digest: String? = nil, under key: IdempotencyKey? = nil, _ plan: (RuleSet) throws -> Plan<Result>
     ) async throws -> Outcome<Result> {
-        for _ in 0..<16 {
+        let untilUs = context.loop.nowUs + RuleStore.patienceUs
+        var attempts: Int64 = 0
+        while context.loop.nowUs < untilUs {
+            // Of many that change at once one gets through at a time; those that come apart get in each other's way less.
+            if attempts > 0 { await context.loop.sleep(us: .random(in: 0...min(attempts * 2000, 50_000))) }
+            attempts += 1
             let rules = try await read()
             let recordKey = keys.record(key)
             if key != nil,
