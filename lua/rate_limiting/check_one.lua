@@ -15,7 +15,8 @@ local peek, ttl = flags == 'peek' or flags == 'peek,ttl', flags == 'ttl' or flag
 local at = 3 + strategy.arity
 if strategy.stale and strategy.stale(3) then return {now, 'stale'} end
 
-local reply, n, ordinal, lives = {now}, 1, 0, {}
+-- Made with room for one request, which most calls have: growing a table costs more than filling it.
+local reply, n, ordinal, lives = {now, 0, 0, 0, 0}, 1, 0, ttl and {}
 for k = 1, #KEYS do
   local state = strategy.load(KEYS[k], 3)
   local consumed = false
@@ -39,7 +40,9 @@ for k = 1, #KEYS do
   if ttl then lives[k] = state.broken and 0 or strategy.life(state) end
   at = at + ARGV[at] + 1
 end
-for k = 1, #lives do reply[n + k] = lives[k] end
-n = n + #lives
+if ttl then
+  for k = 1, #lives do reply[n + k] = lives[k] end
+  n = n + #lives
+end
 for i = 1, resets do reply[n + i] = 'clock-reset' end
 return reply
