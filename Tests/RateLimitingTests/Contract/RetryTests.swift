@@ -48,7 +48,8 @@ import Testing
         let prefix = try RedisServer.shared.prefix()
         for rule in AllStrategies.rules(limit: 7, windowUs: 60_000_000) {
             let key = "\(prefix){\(rule.name)}"
-            let reply = try await redis.check(CheckCall(rule, key, nowUs: ExactNumberTests.base, costs: [8, 1_000_000]))
+            let call = CheckCall(rule, key, nowUs: ExactNumberTests.base, costs: [8, 1_000_000])
+            let reply = try await redis.check(call)
             #expect(reply.words == ["exceeds", "exceeds"], "\(rule)")
             #expect(reply.outcomes.allSatisfy { $0.retryUs == 0 && $0.remaining == 7 }, "\(rule)")
             #expect(try await redis.number("EXISTS", key) == 0, "\(rule)")
