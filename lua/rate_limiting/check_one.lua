@@ -15,11 +15,10 @@ local peek, ttl = flags == 'peek' or flags == 'peek,ttl', flags == 'ttl' or flag
 local at = 3 + strategy.arity
 if strategy.stale and strategy.stale(3) then return {now, 'stale'} end
 
--- Room for one answer from the start: a table grows by being copied.
-local reply, n, ordinal, lives = {now, false, 0, 0, 0}, 1, 0, {}
-local load, decide, commit, report = strategy.load, strategy.decide, strategy.commit, strategy.report
+-- Made with room for one request, which most calls have: growing a table costs more than filling it.
+local reply, n, ordinal, lives = {now, 0, 0, 0, 0}, 1, 0, ttl and {}
 for k = 1, #KEYS do
-  local state = load(KEYS[k], 3)
+  local state = strategy.load(KEYS[k], 3)
   local consumed = false
   for i = at + 1, at + ARGV[at] do
     ordinal = ordinal + 1
@@ -27,13 +26,13 @@ for k = 1, #KEYS do
       reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = 'broken', 0, 0, 0
     else
       local cost = tonumber(ARGV[i])
-      local word, retry = decide(state, cost)
+      local word, retry = strategy.decide(state, cost)
       if word == 'allowed' and not peek then
-        commit(state, cost, ordinal)
+        strategy.commit(state, cost, ordinal)
         consumed = true
       end
       reply[n + 1], reply[n + 4] = word, retry
-      reply[n + 2], reply[n + 3] = report(state)
+      reply[n + 2], reply[n + 3] = strategy.report(state)
     end
     n = n + 4
   end
@@ -41,7 +40,9 @@ for k = 1, #KEYS do
   if ttl then lives[k] = state.broken and 0 or strategy.life(state) end
   at = at + ARGV[at] + 1
 end
-for k = 1, #lives do reply[n + k] = lives[k] end
-n = n + #lives
+if ttl then
+  for k = 1, #lives do reply[n + k] = lives[k] end
+  n = n + #lives
+end
 for i = 1, resets do reply[n + i] = 'clock-reset' end
 return reply

@@ -29,7 +29,7 @@ end
 -- Writes a state that says nothing any more after `life` ms. Under a given clock the key must outlive the simulation,
 -- whose clock is not Redis's.
 local function store(key, value, life)
-  redis.call('SET', key, value, 'PX', given and life + 60000 or life)
+  redis.call('SET', key, value, 'PX', string.format('%d', given and life + 60000 or life))
 end
 
 local function expire(key, life)
