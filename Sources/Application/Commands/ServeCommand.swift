@@ -49,8 +49,8 @@ struct ServeCommand {
         defer { embedded?.stop() }
         let server = try Server(configuration: configuration, services: services, tokens: tokens, log: log)
         let url = try server.start()
-        Output.line(JSONValue.object([.init("listening", .string(url))]).text())
         if command == "dev" { Output.note(ServeCommand.hints(url, embedded: embedded?.url)) }
+        Output.line(JSONValue.object([.init("listening", .string(url))]).text())
         let signal = Signals.wait(for: [SIGTERM, SIGINT])
         log.info("stopping", ["signal": .string(signal == SIGTERM ? "SIGTERM" : "SIGINT")])
         server.stop()
