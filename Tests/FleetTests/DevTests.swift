@@ -88,6 +88,7 @@ extension Fleet {
             let dev = try await dev()
             let redis = try redisPid()
             #expect(lives(redis))
+            #expect(blockingUntil { dev.program.errors.contains("redis-cli -s ") })
             let socket = try #require(dev.program.errors.firstMatch(of: /redis-cli -s (\S+)/)?.1)
             #expect(access(String(socket), F_OK) == 0)
             #expect(try await dev.program.terminate() == 0)
