@@ -80,6 +80,15 @@ public enum Sockets {
         endpoint(descriptor, qm_sockname)?.port
     }
 
+    /// Whether a TCP socket is connected to itself. On the loopback an attempt to a port of the ephemeral range where nobody
+    /// listens may be given that very port as its own, and then succeeds, and keeps the port from whoever wants to listen.
+    public static func isConnectedToItself(_ descriptor: Int32) -> Bool {
+        guard let own = endpoint(descriptor, qm_sockname), let peer = endpoint(descriptor, qm_peername) else {
+            return false
+        }
+        return own == peer
+    }
+
     /// The other side's numeric address; nil for a unix socket. It fails when the other side has left already, which
     /// must not pass for a unix socket: those are trusted.
     public static func peerAddress(_ descriptor: Int32) throws(Failure) -> String? {

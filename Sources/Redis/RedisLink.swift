@@ -92,6 +92,12 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
             context = nil
             return didClose()
         }
+        if let context, Sockets.isConnectedToItself(context.pointee.c.fd) {
+            // Freed inside hiredis's own callback it would be used after; a tick later it is ours to cut.
+            let cut = loop.after(us: 0) { [weak self] in self?.close() }
+            timer = cut
+            return
+        }
         isConnected = true
         lastByteUs = loop.nowUs
         onConnected?()

@@ -28,6 +28,22 @@ struct SocketTests {
         }
     }
 
+    /// The system goes through its range of ports, so that it comes by the one that is asked for.
+    @Test func knowsASocketThatIsConnectedToItself() throws {
+        let listener = try Sockets.listen(any, sharesPort: false)
+        let port = try #require(Sockets.localPort(listener))
+        let client = try Sockets.connect(.tcp(host: "127.0.0.1", port: port))
+        #expect(!Sockets.isConnectedToItself(client))
+        close(client)
+        close(listener)
+        for _ in 0..<200_000 {
+            guard let descriptor = try? Sockets.connect(.tcp(host: "127.0.0.1", port: port)) else { continue }
+            defer { close(descriptor) }
+            if Sockets.connectError(descriptor) == 0, Sockets.isConnectedToItself(descriptor) { return }
+        }
+        Issue.record("no attempt was connected to itself")
+    }
+
     @Test func unixSocketsHaveNoAddress() throws {
         let path = "/tmp/qm-sockets-\(getpid()).sock"
         unlink(path)

@@ -42,7 +42,7 @@ public final class RedisServer: Sendable {
     /// A server of one's own.
     public init(options: Options = Options()) throws {
         folder = try TemporaryFolder()
-        port = options.listensOnTCP ? try RedisServer.freePort() : nil
+        port = options.listensOnTCP ? try freePort() : nil
         arguments =
             [
                 Environment["QM_REDIS_SERVER"] ?? "redis-server", "--port", String(port ?? 0), "--bind", "127.0.0.1",
@@ -106,11 +106,5 @@ public final class RedisServer: Sendable {
             usleep(5000)
         }
         throw SetUpFailure("\(arguments[0]) did not answer within 30 s")
-    }
-
-    private static func freePort() throws -> Int {
-        let descriptor = try Sockets.listen(.tcp(host: "127.0.0.1", port: 0), sharesPort: false)
-        defer { close(descriptor) }
-        return Sockets.localPort(descriptor)!
     }
 }

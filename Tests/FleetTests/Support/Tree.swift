@@ -46,10 +46,3 @@ enum Tree {
         path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
     }
 }
-
-/// A port of the loopback that nobody listens on now.
-func freePort() throws -> Int {
-    let descriptor = try Sockets.listen(.tcp(host: "127.0.0.1", port: 0), sharesPort: false)
-    defer { close(descriptor) }
-    return Sockets.localPort(descriptor)!
-}
