@@ -50,6 +50,11 @@ let package = Package(
                 "rules_change",
             ]),
         .target(
+            name: "JobScheduling",
+            dependencies: [
+                "Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry", "TimeZones",
+            ]),
+        .target(
             name: "Application",
             dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry"]),
         .executableTarget(name: "Quartermaster", dependencies: ["Application", "RateLimiting"]),
@@ -81,6 +86,12 @@ let package = Package(
             "RateLimiting",
             [
                 "Bytes", "Digests", "EventLoops", "HTTP", "JSON", "RateLimiting", "Redis", "Services", "Telemetry",
+                "TimeZones",
+            ]),
+        tests(
+            "JobScheduling",
+            [
+                "Bytes", "Digests", "EventLoops", "HTTP", "JSON", "JobScheduling", "Redis", "Services", "Telemetry",
                 "TimeZones",
             ]),
         tests("Fleet", ["Digests", "EventLoops", "JSON", "Quartermaster"]),

@@ -4,13 +4,15 @@ import Testing
 struct FloorsTests {
     /// From the ground up. Targets of one floor never import each other.
     private static let floors: [[String]] = [
-        ["Bytes"], ["Telemetry"], ["JSON", "Digests", "EventLoops", "TimeZones"], ["Redis", "HTTP"], ["Services"],
+        ["Bytes"], ["Telemetry"], ["JSON", "Digests", "EventLoops", "TimeZones"], ["Redis", "HTTP", "Webhooks"],
+        ["Services"],
         ["RateLimiting", "JobScheduling", "Inventory"], ["Application"], ["Quartermaster", "LoadTest"],
     ]
 
     /// Who alone may import what is not ours.
     private static let importers: [String: Set<String>] = [
         "CLibevent": ["EventLoops"], "CLinux": ["EventLoops"], "CHiredis": ["Redis"], "CSodium": ["Digests"],
+        "CCurl": ["Webhooks"],
         "Foundation": ["TimeZones"],
     ]
 
