@@ -42,16 +42,35 @@ local function fail(number, line, state, outcome, text, special, retry_after, ji
   end
 end
 
+-- What a type promises for the time of a run; the outcomes of types that promise anything are counted.
+local run_promises = {}
+local function judge(type, number, state, outcome)
+  local settings = run_promises[type]
+  if settings == nil then
+    settings = call('HGET', base .. 'types', type) or ''
+    run_promises[type] = settings
+  end
+  if settings == '' then return end
+  local promised = tonumber(match(settings, 'runMs=(%d+)'))
+  local took = now - match(state, 'started=(%d+)')
+  if promised and took > promised then violated(type, number, 'run', took, promised) end
+  call('HINCRBY', base .. 'sla:' .. type, outcome == 'completed' and 'succeeded' or 'failed', 1)
+end
+
+-- Whether an execution that is not running was accepted before, its reply lost: `ok`, or else `stale`.
+local function ended_before(number, state, token)
+  if match(state, ' token=(%d+)') == token then return 'ok' end
+  local last = call('LINDEX', base .. 'history:' .. number, -1)
+  return last and match(last, '^%a+ token=(%d+)') == token and not match(last, '^lost') and 'ok' or 'stale'
+end
+
 local function finish(number, token, outcome, text, retry_after, jitter)
   local name = key(number)
   local job = call('HMGET', name, 'type', 'state', 'special')
   local type, state, special = job[1], job[2] or '', job[3]
   if not type then return 'gone' end
-  if match(state, ' token=(%d+)') ~= token then
-    return match(call('LINDEX', base .. 'history:' .. number, -1) or '', ' token=(%d+)') == token and 'ok' or 'stale'
-  end
-  -- What was accepted is accepted, also when its reply was lost.
-  if not match(state, '^running') then return 'ok' end
+  local head = 'running token=' .. token .. ' '
+  if string.sub(state, 1, #head) ~= head then return ended_before(number, state, token) end
   local list = unleased[type]
   if not list then
     list = {}
@@ -59,21 +78,15 @@ local function finish(number, token, outcome, text, retry_after, jitter)
   end
   list[#list + 1] = number
   unheld[#unheld + 1] = number
-  local cancelled = match(state, ' cancelled=')
+  local cancelled = string.find(state, ' cancelled=', 1, true)
   if outcome == 'cancelled' and not cancelled then outcome = 'released' end
   if outcome == 'released' and not cancelled then
     give_back(number, type, state, match(state, ' preempted=') and 'preempted' or 'released')
     return 'ok'
   end
   if special then free(number) end
-  local line = format('%s ended=%s', match(state, '^%a+ (.*)$'), stamp)
-  local settings = call('HGET', base .. 'types', type)
-  if settings and settings ~= '' then
-    local promised = tonumber(match(settings, 'runMs=(%d+)'))
-    local took = now - match(state, 'started=(%d+)')
-    if promised and took > promised then violated(type, number, 'run', took, promised) end
-    call('HINCRBY', base .. 'sla:' .. type, outcome == 'completed' and 'succeeded' or 'failed', 1)
-  end
+  judge(type, number, state, outcome)
+  local line = string.sub(state, 9) .. ' ended=' .. stamp
   if outcome == 'completed' then
     if text ~= '' then call('HSET', name, 'result', text) end
     conclude(number, 'completed', line, special)

@@ -146,8 +146,7 @@ local function promote(most)
 end
 
 local function remove(number)
-  call('UNLINK', key(number), base .. 'history:' .. number, base .. 'result:' .. number, base .. 'config:' .. number,
-    base .. 'dependants:' .. number)
+  call('UNLINK', key(number), base .. 'history:' .. number, base .. 'config:' .. number)
 end
 
 -- Keeps the newest of a set of ended jobs and forgets the others, at most 1000 in a call.

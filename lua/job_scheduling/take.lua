@@ -145,7 +145,7 @@ local function lane(type, settings, limit, window)
   local heads = call('ZRANGE', base .. 'ready:' .. type, 0, limit - 1, 'WITHSCORES')
   if #heads == 0 then return nil end
   return {
-    type = type, settings = settings, limit = limit, window = window, heads = heads, at = 1, read = #heads / 2,
+    type = type, promise = tonumber(match(settings, 'queueMs=(%d+)')), limit = limit, window = window, heads = heads, at = 1, read = #heads / 2,
     number = heads[1], score = tonumber(heads[2]), taken = {}, leased = {},
   }
 end
@@ -175,26 +175,31 @@ local function earliest(lanes)
   return best
 end
 
--- Leases the lane's first job: its state, and its place among the leases.
-local function lease(lane, worker, state, token, timeout)
+-- Leases the lane's first job: its state, and its place among the leases. Returns the attempt.
+local plain_expiry = format('%d', now + LEASE_MS)
+local function lease(lane, by, state, token, timeout)
   local number = lane.number
-  local attempt = tonumber(match(state, 'attempt=(%d+)') or 0) + 1
-  local line = format('running token=%d worker=%s attempt=%d started=%s score=%d', token, worker, attempt, stamp,
-    lane.score)
-  local expiry = now + LEASE_MS
-  if timeout then
-    line = format('%s until=%d', line, now + timeout)
-    expiry = math.min(expiry, now + timeout + 1000)
+  local attempt, expiry = 1, plain_expiry
+  local more = ''
+  if state then
+    attempt = (match(state, 'attempt=(%d+)') or 0) + 1
+    local lost = match(state, 'lost=(%d+)')
+    if lost and lost ~= '0' then more = ' lost=' .. lost end
   end
-  local lost = match(state, 'lost=(%d+)')
-  if lost and lost ~= '0' then line = line .. ' lost=' .. lost end
-  call('HSET', key(number), 'state', line)
-  lane.taken[#lane.taken + 1] = number
-  lane.leased[#lane.leased + 1] = format('%d', expiry)
-  lane.leased[#lane.leased + 1] = number
+  if timeout then
+    more = format(' until=%d', now + timeout) .. more
+    expiry = format('%d', math.min(now + LEASE_MS, now + timeout + 1000))
+  end
+  call('HSET', key(number), 'state', 'running token=' .. token .. by .. attempt .. ' started=' .. stamp .. ' score='
+    .. lane.heads[lane.at + 1] .. more)
+  local taken, leased = lane.taken, lane.leased
+  taken[#taken + 1] = number
+  leased[#leased + 1] = expiry
+  leased[#leased + 1] = number
   note('started', number)
-  local promise = lane.settings ~= '' and tonumber(match(lane.settings, 'queueMs=(%d+)'))
-  if promise and now > lane.score then violated(lane.type, number, 'queue', now - lane.score + promise, promise) end
+  if lane.promise and now > lane.score then
+    violated(lane.type, number, 'queue', now - lane.score + lane.promise, lane.promise)
+  end
   return attempt
 end
 
@@ -239,25 +244,27 @@ local function take(worker, most, types)
     end
   end
   local token = math.max(tonumber(call('GET', base .. 'tokens') or 0), now * 1000)
-  local total, scanned = 0, 0
+  local by = ' worker=' .. worker .. ' attempt='
+  local total, scanned, at = 0, 0, 0
   while total < most and #open > 0 and scanned < most + MOST_SCANNED do
-    local place = earliest(open)
+    local place = #open == 1 and 1 or earliest(open)
     local lane = open[place]
     local number = lane.number
     local job = call('HMGET', key(number), 'config', 'state', 'special')
-    local state, verdict, timeout, trace = job[2] or '', 'take', nil, nil
-    if job[3] then verdict, timeout, trace = admit(number, lane.type, state) end
+    local verdict, timeout, trace = 'take', nil, nil
+    if job[3] then verdict, timeout, trace = admit(number, lane.type, job[2] or '') end
     if verdict == 'take' then
       token = token + 1
       total = total + 1
-      local at = #given
+      local text = format('%d', token)
       given[at + 1] = number
-      given[at + 2] = format('%d', token)
-      given[at + 3] = lease(lane, worker, state, token, tonumber(timeout or nil))
+      given[at + 2] = text
+      given[at + 3] = lease(lane, by, job[2], text, tonumber(timeout or nil))
       given[at + 4] = lane.type
       given[at + 5] = job[1] or call('GET', base .. 'config:' .. number) or '{}'
       given[at + 6] = timeout or ''
       given[at + 7] = trace or ''
+      at = at + 7
     elseif verdict == 'gone' then
       lane.read = lane.read - 1
     end
