@@ -21,7 +21,7 @@ for i = 1, #numbers, 2 do
   local number = numbers[i]
   if op == 'drop' then
     call('ZREM', base .. 'waiting', number)
-    remove(number)
+    remove({ number })
   elseif not call('HGET', key(number), 'unmet') and call('ZREM', base .. 'waiting', number) == 1 then
     begin(number)
   end
@@ -31,7 +31,7 @@ if call('EXISTS', held) == 0 then
   call('ZREM', base .. 'unsealed', ARGV[4])
   if op == 'drop' then
     local callback = call('HGET', hash, 'callback')
-    if callback and call('ZREM', base .. 'waiting', callback) == 1 then remove(callback) end
+    if callback and call('ZREM', base .. 'waiting', callback) == 1 then remove({ callback }) end
     call('DEL', hash)
     answer = 'gone'
   else

@@ -67,7 +67,7 @@ elseif op == 'delete' then
     conclude(number, 'cancelled', 'ended=' .. stamp .. ' reason=deleted', job[3])
     forgotten[number] = true
   else
-    remove(number)
+    remove({ number })
   end
   call('UNLINK', base .. 'active:' .. number, base .. 'queued:' .. number)
   note('deleted', number)
@@ -81,6 +81,7 @@ else
   local large = call('HGET', key(number), 'largeConfig')
   if large then
     call('SET', base .. 'config:' .. number, large)
+    call('SADD', base .. 'extras', number)
     call('HDEL', key(number), 'largeConfig')
   else
     call('DEL', base .. 'config:' .. number)

@@ -210,17 +210,18 @@ local function finish_up()
     i = i + 2
   end
   for j = i, #unsettled, 2 do call('RPUSH', base .. 'unsettled', unsettled[j] .. ' ' .. unsettled[j + 1]) end
-  local sets = { ended = {}, dead = {} }
+  local sets, gone = { ended = {}, dead = {} }, {}
   for j = 1, #concluded, 2 do
     local number = concluded[j]
     if forgotten[number] then
-      remove(number)
+      gone[#gone + 1] = number
     else
       local list = FAILED[concluded[j + 1]] and sets.dead or sets.ended
       list[#list + 1] = stamp
       list[#list + 1] = number
     end
   end
+  remove(gone)
   for name, list in pairs(sets) do
     if #list > 0 then
       call('ZADD', base .. name, unpack(list))

@@ -101,7 +101,8 @@ local function waits(job, number)
   for reference, on in string.gmatch(map.after or '', '(%S+):(%a+)') do
     local other = reference
     if string.sub(reference, 1, 1) == '#' then other = format('%012d', first + tonumber(string.sub(reference, 2)) - 1) end
-    local outcome = match(call('HGET', key(other), 'state') or 'pending', '^%a+')
+    local state = call('HGET', key(other), 'state') or 'pending'
+    local outcome = match(state, '^%a+')
     if outcome == 'completed' or outcome == 'failed' or outcome == 'timeout' or outcome == 'dead'
       or outcome == 'cancelled' or outcome == 'skipped' then
       if not meets(on, outcome) then
@@ -113,6 +114,9 @@ local function waits(job, number)
       unmet = unmet + 1
       call('RPUSH', base .. 'dependants:' .. other, number .. ' ' .. on)
       call('HSET', key(other), 'special', 1)
+      if outcome == 'running' and not string.find(state, ' special=', 1, true) then
+        call('HSET', key(other), 'state', state .. ' special=1')
+      end
     end
   end
   if unmet > 0 then
@@ -143,6 +147,7 @@ for i, job in ipairs(jobs) do
     call('HSET', key(number), 'created', stamp, unpack(ARGV, job.from, job.to))
     if job.fields and job.fields.largeConfig then
       call('SET', base .. 'config:' .. number, job.fields.largeConfig)
+      call('SADD', base .. 'extras', number)
       call('HDEL', key(number), 'largeConfig')
     end
     local waiting = job.special and waits(job, number)

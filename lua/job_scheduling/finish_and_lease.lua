@@ -3,7 +3,7 @@
 -- KEYS    1 beginning of the queue's keys
 -- ARGV    now, run id, worker, number of the call (decimal; a repeat of the worker's last call gets the same jobs), how
 --         many jobs to lease at most (0 to 1000), how many types, the types; then per ended execution: job, token,
---         outcome (`completed`, `failed`, `permanent`, `timeout`, `cancelled`, `released`), result (JSON) or error, not to
+--         type (empty when it is not known), outcome (`completed`, `failed`, `permanent`, `timeout`, `cancelled`, `released`), result (JSON) or error, not to
 --         be tried again within (ms, or empty), jitter (0 to 1000)
 -- RETURNS now, when something is due next (ms, 0 for nothing known), how many executions were ended, for each `ok`,
 --         `stale` or `gone`; then for each leased job: job, token, attempt, type, config, timeout (ms or empty), trace
@@ -64,13 +64,14 @@ local function ended_before(number, state, token)
   return last and match(last, '^%a+ token=(%d+)') == token and not match(last, '^lost') and 'ok' or 'stale'
 end
 
-local function finish(number, token, outcome, text, retry_after, jitter)
+local function finish(number, token, type, outcome, text, retry_after, jitter)
   local name = key(number)
-  local job = call('HMGET', name, 'type', 'state', 'special')
-  local type, state, special = job[1], job[2] or '', job[3]
-  if not type then return 'gone' end
+  local state = call('HGET', name, 'state')
+  if not state then return call('EXISTS', name) == 1 and 'stale' or 'gone' end
   local head = 'running token=' .. token .. ' '
   if string.sub(state, 1, #head) ~= head then return ended_before(number, state, token) end
+  if type == '' then type = call('HGET', name, 'type') end
+  local special = string.find(state, ' special=', 1, true)
   local list = unleased[type]
   if not list then
     list = {}
@@ -98,9 +99,9 @@ local function finish(number, token, outcome, text, retry_after, jitter)
   return 'ok'
 end
 
-for at = 7 + type_count, #ARGV, 6 do
+for at = 7 + type_count, #ARGV, 7 do
   results[#results + 1] =
-    finish(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5])
+    finish(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
 end
 for type, list in pairs(unleased) do call('ZREM', base .. 'leases:' .. type, unpack(list)) end
 if #unheld > 0 then

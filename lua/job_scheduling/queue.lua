@@ -145,21 +145,35 @@ local function promote(most)
   end
 end
 
-local function remove(number)
-  call('UNLINK', key(number), base .. 'history:' .. number, base .. 'config:' .. number)
+-- Forgets jobs: their hashes, and what those have beside them that say so in `extras`.
+local function remove(numbers)
+  if #numbers == 0 then return end
+  local extras = call('SMISMEMBER', base .. 'extras', unpack(numbers))
+  local names, more = {}, {}
+  for i, number in ipairs(numbers) do
+    names[i] = key(number)
+    if extras[i] == 1 then
+      more[#more + 1] = base .. 'history:' .. number
+      more[#more + 1] = base .. 'config:' .. number
+      call('SREM', base .. 'extras', number)
+    end
+  end
+  call('UNLINK', unpack(names))
+  if #more > 0 then call('UNLINK', unpack(more)) end
 end
 
 -- Keeps the newest of a set of ended jobs and forgets the others, at most 1000 in a call.
 local function trim(set, most)
   local over = call('ZCARD', set) - most
   if over <= 0 then return end
-  local old = call('ZPOPMIN', set, math.min(over, 1000))
-  for i = 1, #old, 2 do remove(old[i]) end
+  over = math.min(over, 1000)
+  remove(call('ZRANGE', set, 0, over - 1))
+  call('ZREMRANGEBYRANK', set, 0, over - 1)
 end
 
 -- The end of an execution as a line of the job's history.
 local function remember(number, line)
   local history = base .. 'history:' .. number
-  call('RPUSH', history, line)
+  if call('RPUSH', history, line) == 1 then call('SADD', base .. 'extras', number) end
   call('LTRIM', history, -KEPT_HISTORY, -1)
 end

@@ -53,7 +53,10 @@ local function spawn(schedule, map, copied, slot)
   end
   local number = format('%012d', call('INCR', base .. 'sequence'))
   call('HSET', key(number), 'created', stamp, 'of', schedule, 'slot', slot, 'special', '1', unpack(copied))
-  if map.largeConfig then call('SET', base .. 'config:' .. number, map.largeConfig) end
+  if map.largeConfig then
+    call('SET', base .. 'config:' .. number, map.largeConfig)
+    call('SADD', base .. 'extras', number)
+  end
   if busy and overlap == 'replace' then replace(schedule, map.type) end
   if busy then
     call('HSET', key(number), 'state', 'waiting')

@@ -7,7 +7,7 @@ local MOST_OVERTAKING = 32
 local function give_back(number, type, state, word)
   local attempt, started, score = match(state, 'attempt=(%d+) started=(%d+) score=(%-?%d+)')
   local lost = tonumber(match(state, 'lost=(%d+)') or 0)
-  local special = call('HGET', key(number), 'special')
+  local special = string.find(state, ' special=', 1, true)
   local line = format('%s ended=%s', match(state, '^%a+ (.*)$'), stamp)
   if special then free(number) end
   remember(number, word .. ' ' .. line)
@@ -31,19 +31,19 @@ local function expire(type)
   local over = call('ZRANGEBYSCORE', set, '-inf', stamp, 'LIMIT', 0, 50)
   for _, number in ipairs(over) do
     call('ZREM', set, number)
-    local job = call('HMGET', key(number), 'state', 'special', 'retryTimeouts')
-    local state = job[1] or ''
+    local state = call('HGET', key(number), 'state') or ''
+    local special = string.find(state, ' special=', 1, true)
     if match(state, '^running') then
       local worker, until_ms = match(state, 'worker=(%S+)'), tonumber(match(state, 'until=(%d+)'))
       call('SREM', base .. 'held:' .. worker, number)
       local line = format('%s ended=%s', match(state, '^%a+ (.*)$'), stamp)
       if match(state, ' cancelled=') then
-        if job[2] then free(number) end
-        conclude(number, 'cancelled', line, job[2])
+        if special then free(number) end
+        conclude(number, 'cancelled', line, special)
       elseif until_ms and now >= until_ms then
-        if job[2] then free(number) end
+        if special then free(number) end
         call('HSET', key(number), 'error', 'it took longer than its timeout')
-        conclude(number, 'timeout', line, job[2])
+        conclude(number, 'timeout', line, special)
       else
         give_back(number, type, state, 'lost')
       end
@@ -177,14 +177,15 @@ end
 
 -- Leases the lane's first job: its state, and its place among the leases. Returns the attempt.
 local plain_expiry = format('%d', now + LEASE_MS)
-local function lease(lane, by, state, token, timeout)
+local function lease(lane, by, state, token, timeout, special)
   local number = lane.number
   local attempt, expiry = 1, plain_expiry
-  local more = ''
+  -- What the end has to look at is said here, so that it reads one field.
+  local more = special and ' special=1' or ''
   if state then
     attempt = (match(state, 'attempt=(%d+)') or 0) + 1
     local lost = match(state, 'lost=(%d+)')
-    if lost and lost ~= '0' then more = ' lost=' .. lost end
+    if lost and lost ~= '0' then more = more .. ' lost=' .. lost end
   end
   if timeout then
     more = format(' until=%d', now + timeout) .. more
@@ -259,7 +260,7 @@ local function take(worker, most, types)
       local text = format('%d', token)
       given[at + 1] = number
       given[at + 2] = text
-      given[at + 3] = lease(lane, by, job[2], text, tonumber(timeout or nil))
+      given[at + 3] = lease(lane, by, job[2], text, tonumber(timeout or nil), job[3])
       given[at + 4] = lane.type
       given[at + 5] = job[1] or call('GET', base .. 'config:' .. number) or '{}'
       given[at + 6] = timeout or ''

@@ -29,9 +29,10 @@ for _, left in ipairs(call('LPOP', base .. 'unsettled', 50) or {}) do
 end
 for _, set in ipairs({ 'ended', 'dead' }) do
   local age = format('%d', now - 7 * 86400000)
-  for _, number in ipairs(call('ZRANGEBYSCORE', base .. set, '-inf', age, 'LIMIT', 0, 100)) do
-    call('ZREM', base .. set, number)
-    remove(number)
+  local old = call('ZRANGEBYSCORE', base .. set, '-inf', age, 'LIMIT', 0, 100)
+  if #old > 0 then
+    call('ZREM', base .. set, unpack(old))
+    remove(old)
   end
 end
 for _, worker in ipairs(call('ZRANGEBYSCORE', base .. 'workers', '-inf', format('%d', now - 60000), 'LIMIT', 0, 100)) do

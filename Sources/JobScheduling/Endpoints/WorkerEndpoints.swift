@@ -236,7 +236,7 @@ final class WorkerEndpoints {
         return Held(
             id: id,
             ended: [
-                id.job.digits, String(id.token), word, text, retryAfterMs.map { String($0) } ?? "",
+                id.job.digits, String(id.token), "", word, text, retryAfterMs.map { String($0) } ?? "",
                 String(Int.random(in: 0...1000)),
             ])
     }

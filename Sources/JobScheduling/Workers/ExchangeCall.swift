@@ -20,6 +20,8 @@ struct EndedExecution {
 
     var number: Int
     var token: Int
+    /// The job's type.
+    var type: String
     var outcome: Outcome
     /// The result as JSON, or the error.
     var text: String
@@ -61,7 +63,7 @@ final class ExchangeCall: RedisCall {
     var route: RedisRoute { .key(key.view) }
 
     func encode(to writer: RESPWriter) {
-        writer.script(JobScripts.finishAndLease, keyCount: 1, argumentCount: 6 + types.count + 6 * ended.count)
+        writer.script(JobScripts.finishAndLease, keyCount: 1, argumentCount: 6 + types.count + 7 * ended.count)
         writer.argument(key.view)
         writer.argument("" as StaticString)
         writer.argument(runID)
@@ -73,6 +75,7 @@ final class ExchangeCall: RedisCall {
         for execution in ended {
             ExchangeCall.appendDigits(execution.number, to: writer)
             writer.argument(decimal: execution.token)
+            writer.argument(execution.type)
             writer.argument(execution.outcome.word)
             writer.argument(execution.text)
             if let ms = execution.retryAfterMs {

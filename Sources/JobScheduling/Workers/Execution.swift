@@ -10,6 +10,7 @@ final class Execution {
 
     let number: Int
     let token: Int
+    let type: String
     let context: JobContext
     /// When Redis last confirmed the lease: the call's time of sending.
     var confirmedUs: Int64
@@ -18,9 +19,10 @@ final class Execution {
     private var timer: LoopTimer?
     private let loop: EventLoop
 
-    init(number: Int, token: Int, context: JobContext, confirmedUs: Int64) {
+    init(number: Int, token: Int, type: String, context: JobContext, confirmedUs: Int64) {
         self.number = number
         self.token = token
+        self.type = type
         self.context = context
         self.confirmedUs = confirmedUs
         loop = context.loop
@@ -86,6 +88,7 @@ final class Execution {
         timer = nil
         ended(
             self,
-            EndedExecution(number: number, token: token, outcome: outcome, text: text, retryAfterMs: retryAfterMs))
+            EndedExecution(
+                number: number, token: token, type: type, outcome: outcome, text: text, retryAfterMs: retryAfterMs))
     }
 }

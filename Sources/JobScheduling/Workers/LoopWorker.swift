@@ -66,7 +66,7 @@ final class LoopWorker: EndOfTick {
         lanes.first { $0.queue == id.queue }?.end(id.number, reason)
     }
 
-    func runner(_ type: ByteView) -> (any KindRunner)? { kinds[type.string] }
+    func runner(_ type: String) -> (any KindRunner)? { kinds[type] }
 
     /// Something is due in a queue.
     func isDue(_ queue: QueueName, inMs ms: Int) { group.isDue(queue, inMs: ms) }

@@ -121,14 +121,15 @@ final class QueueLane {
             loop: loop, jobID: id, token: token, attempt: reply[at + 2].number,
             deadlineUs: timeoutMs > 0 ? loop.nowUs + Int64(timeoutMs) * 1000 : nil,
             traceparent: trace.isEmpty ? nil : trace.string, log: owner.log)
-        let execution = Execution(number: number, token: token, context: context, confirmedUs: sentAtUs)
+        let type = reply[at + 3].bytes.string
+        let execution = Execution(number: number, token: token, type: type, context: context, confirmedUs: sentAtUs)
         running[number] = execution
         owner.busy += 1
-        guard let runner = owner.runner(reply[at + 3].bytes), let config = try? JSONValue(parsing: reply[at + 4].bytes)
+        guard let runner = owner.runner(type), let config = try? JSONValue(parsing: reply[at + 4].bytes)
         else {
             let text = "its type or config cannot be read here"
             return hasEnded(
-                execution, EndedExecution(number: number, token: token, outcome: .permanent, text: text))
+                execution, EndedExecution(number: number, token: token, type: type, outcome: .permanent, text: text))
         }
         execution.start(runner, config: config, timeoutUs: timeoutMs > 0 ? Int64(timeoutMs) * 1000 : nil) {
             [weak self] execution, ended in self?.hasEnded(execution, ended)
