@@ -96,8 +96,8 @@ let package = Package(
         tests(
             "JobScheduling",
             [
-                "Bytes", "Digests", "EventLoops", "HTTP", "JSON", "JobScheduling", "Redis", "Services", "Telemetry",
-                "TimeZones",
+                "Application", "Bytes", "Digests", "EventLoops", "HTTP", "JSON", "JobScheduling", "Redis", "Services",
+                "Telemetry", "TimeZones",
             ]),
         tests("Fleet", ["Digests", "EventLoops", "JSON", "Quartermaster"]),
     ]
