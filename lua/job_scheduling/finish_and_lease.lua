@@ -58,10 +58,13 @@ local function judge(type, number, state, outcome)
 end
 
 -- Whether an execution that is not running was accepted before, its reply lost: `ok`, or else `stale`.
-local function ended_before(number, state, token)
+local function ended_before(number, state, token, outcome)
   if match(state, ' token=(%d+)') == token then return 'ok' end
-  local last = call('LINDEX', base .. 'history:' .. number, -1)
-  return last and match(last, '^%a+ token=(%d+)') == token and not match(last, '^lost') and 'ok' or 'stale'
+  local word, last = match(call('LINDEX', base .. 'history:' .. number, -1) or '', '^(%a+) token=(%d+)')
+  if last ~= token or word == 'lost' then return 'stale' end
+  -- What was handed back is somebody else's by now.
+  local handed_back = word == 'released' or word == 'preempted'
+  return (not handed_back or outcome == 'released' or outcome == 'cancelled') and 'ok' or 'stale'
 end
 
 local function finish(number, token, type, outcome, text, retry_after, jitter)
@@ -69,7 +72,7 @@ local function finish(number, token, type, outcome, text, retry_after, jitter)
   local state = call('HGET', name, 'state')
   if not state then return call('EXISTS', name) == 1 and 'stale' or 'gone' end
   local head = 'running token=' .. token .. ' '
-  if string.sub(state, 1, #head) ~= head then return ended_before(number, state, token) end
+  if string.sub(state, 1, #head) ~= head then return ended_before(number, state, token, outcome) end
   if type == '' then type = call('HGET', name, 'type') end
   local special = string.find(state, ' special=', 1, true)
   local list = unleased[type]

@@ -101,13 +101,21 @@ final class JobLists {
                     }
                     looked += numbers.count
                     if found.count == page.limit || looked >= 20_000 {
-                        page.addNextLink(Place(queue: queue.text, set: set, rank: rank).cursor, to: exchange)
-                        return exchange.reply(200, json: .array(found.map(\.json)))
+                        let next = Place(queue: queue.text, set: set, rank: rank)
+                        return JobLists.reply(exchange, found, page, next)
                     }
                 }
             }
         }
-        exchange.reply(200, json: .array(found.map(\.json)))
+        JobLists.reply(exchange, found, page, nil)
+    }
+
+    private static func reply(_ exchange: Exchange, _ jobs: [JobRecord], _ page: Page, _ next: Place?) {
+        exchange.beginReply(200)
+        if let next {
+            page.addNextLink(next.cursor, to: exchange, keeping: ["queue", "status", "type", "name"])
+        }
+        exchange.finishReply(contentType: "application/json") { JSONValue.array(jobs.map(\.json)).write(to: $0) }
     }
 
     private func members(_ queue: QueueName, _ set: String, _ rank: Int, _ count: Int) async throws -> [String] {

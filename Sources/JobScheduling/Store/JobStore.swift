@@ -154,7 +154,7 @@ final class JobStore {
         guard let key else { return }
         let name = keys.claim(key)
         let reply = try await context.redis.send(
-            ["SET", name, key.record(status: 201, body: ""), "NX", "GET", "PX", String(IdempotencyKey.keptMs)],
+            ["SET", name, key.record(status: 201, body: "claimed"), "NX", "GET", "PX", String(IdempotencyKey.keptMs)],
             key: name, budgetUs: JobStore.budgetUs)
         if let record = reply.string { _ = try key.answer(in: record) }
     }
