@@ -24,6 +24,7 @@ final class JobRoutes {
         jobs.add(to: routes)
         queues.add(to: routes)
         workers.add(to: routes)
+        CronEndpoint.add(to: routes)
     }
 
     func drain() {
