@@ -9,8 +9,10 @@ final class JobStore {
     let context: ServiceContext
     let keys: QueueKeys
     static let budgetUs: Int64 = 5_000_000
-    /// Queues whose name is known to be listed.
-    private var listed: Set<QueueName> = []
+    /// Queues whose name was known to be listed, and when (`MonotonicClock`, µs).
+    private var listed: [QueueName: Int64] = [:]
+    /// After this the list is looked at again: somebody may have emptied Redis.
+    private static let listedUs: Int64 = 2_000_000
 
     init(context: ServiceContext) {
         self.context = context
@@ -133,10 +135,10 @@ final class JobStore {
 
     /// Lists the queue's name before it has its first job, so that whoever looks for work finds it.
     private func list(_ queue: QueueName) async throws {
-        guard !listed.contains(queue) else { return }
+        if let sinceUs = listed[queue], context.loop.nowUs - sinceUs < JobStore.listedUs { return }
         let added = try await context.redis.send(
             ["SADD", keys.queues, queue.text], key: keys.queues, budgetUs: JobStore.budgetUs)
-        listed.insert(queue)
+        listed[queue] = context.loop.nowUs
         guard added.int == 1 else { return }
         let news = ["PUBLISH", keys.prefix + "jobs:news", "queue \(queue.text)"]
         _ = try? await context.redis.send(news, key: keys.queues, budgetUs: JobStore.budgetUs)

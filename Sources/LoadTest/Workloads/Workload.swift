@@ -17,12 +17,17 @@ enum WorkloadName: String, CaseIterable {
     case bulk
     /// What nginx's `auth_request` sends.
     case forwardAuth = "forward-auth"
+    /// One job each.
+    case enqueue
+    /// 500 jobs in one call.
+    case enqueueBulk = "enqueue-bulk"
     /// GET of any path, for other servers.
     case plain
 }
 
 struct Workload {
     static let bulkSize = 100
+    static let jobBulkSize = 500
 
     let name: WorkloadName
     let requests: RequestSet
@@ -94,6 +99,14 @@ struct Workload {
             }
             decisions = Workload.bulkSize
             proof = ("\"reason\":\"allowed\"", Workload.bulkSize)
+        case .enqueue, .enqueueBulk:
+            let isBulk = name == .enqueueBulk
+            Workload.writeJobs(isBulk ? Workload.jobBulkSize : 1, to: body)
+            set.add("POST", isBulk ? "/api/jobs/bulk" : "/api/jobs", common, json: body.view)
+            decisions = isBulk ? Workload.jobBulkSize : 1
+            passes = 0
+            accepts = 201...201
+            proof = ("\"id\":\"default-", decisions)
         case .forwardAuth:
             proof = ("\r\nX-RateLimit-Remaining: ", 1)
             for key in 0..<keys {
@@ -114,6 +127,28 @@ struct Workload {
     static func identifier(_ key: Int) -> String {
         let digits = String(key)
         return "bench-" + String(repeating: "0", count: max(0, 12 - digits.utf8.count)) + digits
+    }
+
+    /// A job that does nothing, with 112 bytes of config; or several in one body.
+    private static func writeJobs(_ count: Int, to body: ByteBuffer) {
+        var json = JSONWriter(body)
+        if count > 1 {
+            json.beginObject()
+            json.beginArray("jobs")
+        }
+        for _ in 0..<count {
+            json.beginObject()
+            json.field("name", "bench")
+            json.field("type", "simulated")
+            json.beginObject("config")
+            json.field("result", String(repeating: "x", count: 99))
+            json.endObject()
+            json.endObject()
+        }
+        if count > 1 {
+            json.endArray()
+            json.endObject()
+        }
     }
 
     private static func writeCheck(_ json: inout JSONWriter, _ key: Int, _ endpoint: StaticString) {
