@@ -3,6 +3,10 @@ import Foundation
 /// A time zone of the system's database, and calendar arithmetic in it.
 public struct Zone: Sendable {
     private let calendar: Calendar
+    let table: ZoneTable
+
+    /// The name it was made from.
+    public let identifier: String
 
     /// - Parameter identifier: an IANA name such as `Europe/Berlin`; nil when there is none of that name.
     public init?(identifier: String) {
@@ -14,6 +18,8 @@ public struct Zone: Sendable {
         var calendar = Calendar(identifier: .iso8601)
         calendar.timeZone = zone
         self.calendar = calendar
+        self.identifier = identifier
+        table = ZoneTable.of(zone)
     }
 
     /// A calendar unit.
