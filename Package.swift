@@ -20,7 +20,7 @@ let package = Package(
     name: "quartermaster",
     products: [
         .executable(name: "quartermaster", targets: ["Quartermaster"]),
-        .library(name: "QuartermasterKit", targets: ["Application", "Services", "RateLimiting"]),
+        .library(name: "QuartermasterKit", targets: ["Application", "Services", "RateLimiting", "JobScheduling"]),
     ],
     targets: [
         .systemLibrary(name: "CLinux"),
@@ -49,15 +49,20 @@ let package = Package(
                 "concurrency", "check_one", "check_all", "refund", "lease_renew", "lease_release", "rules_read",
                 "rules_change",
             ]),
-        .target(
-            name: "JobScheduling",
+        service(
+            "JobScheduling",
             dependencies: [
                 "Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry", "TimeZones",
+            ],
+            lua: "job_scheduling",
+            [
+                "queue", "ends", "take", "runs", "enqueue", "finish_and_lease", "heartbeat", "cancel", "tick", "fire",
+                "change", "batch", "settings", "read", "figures", "audit",
             ]),
         .target(
             name: "Application",
             dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry"]),
-        .executableTarget(name: "Quartermaster", dependencies: ["Application", "RateLimiting"]),
+        .executableTarget(name: "Quartermaster", dependencies: ["Application", "JobScheduling", "RateLimiting"]),
         .executableTarget(
             name: "LoadTest", dependencies: ["Bytes", "EventLoops", "JSON", "Telemetry"], cSettings: gnu),
 
@@ -91,8 +96,8 @@ let package = Package(
         tests(
             "JobScheduling",
             [
-                "Bytes", "Digests", "EventLoops", "HTTP", "JSON", "JobScheduling", "Redis", "Services", "Telemetry",
-                "TimeZones",
+                "Application", "Bytes", "Digests", "EventLoops", "HTTP", "JSON", "JobScheduling", "Redis", "Services",
+                "Telemetry", "TimeZones",
             ]),
         tests("Fleet", ["Digests", "EventLoops", "JSON", "Quartermaster"]),
     ]

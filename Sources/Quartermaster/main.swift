@@ -1,5 +1,11 @@
 import Application
 import Glibc
+import JobScheduling
 import RateLimiting
 
-exit(run(services: [RateLimitService.definition()], arguments: CommandLine.arguments).rawValue)
+exit(
+    run(
+        services: [
+            RateLimitService.definition(), JobSchedulingService.definition(kinds: JobKindDefinition.standard),
+        ], arguments: CommandLine.arguments
+    ).rawValue)

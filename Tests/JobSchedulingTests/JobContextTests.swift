@@ -9,7 +9,8 @@ struct JobContextTests {
 
     private static func context(_ loop: EventLoop) -> JobContext {
         JobContext(
-            loop: loop, jobID: "j", executionID: "j.1", token: 1, attempt: 1, log: Logger(level: .error, format: .text))
+            loop: loop, jobID: JobID("default-000000000001")!, token: 1, attempt: 1,
+            log: Logger(level: .error, format: .text))
     }
 
     @Test func aSleepEndsWhenTheExecutionIsToldTo() async throws {

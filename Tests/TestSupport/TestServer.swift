@@ -19,6 +19,7 @@ public final class TestServer: Sendable {
     ///   - configure: changes the configuration before the start.
     public init(
         redis: RedisServer, prefix: String? = nil, loops: Int = 1, tokens: Tokens = .none,
+        services: [ServiceDefinition] = [RateLimitService.definition()],
         configure: (inout Configuration) -> Void = { _ in }
     ) throws {
         var configuration = Configuration()
@@ -34,7 +35,7 @@ public final class TestServer: Sendable {
         self.prefix = configuration.prefix
         let log = Logger(level: configuration.logLevel, format: .text)
         server = try Server(
-            configuration: configuration, services: [RateLimitService.definition()], tokens: tokens, log: log)
+            configuration: configuration, services: services, tokens: tokens, log: log)
         url = try server.start(redisTimeoutUs: longestWaitUs)
     }
 

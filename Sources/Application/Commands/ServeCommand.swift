@@ -13,6 +13,10 @@ struct ServeCommand {
     func run() throws -> ExitCode {
         var configuration = result.configuration
         if command == "dev" { configuration.isEmbedded = configuration.redisURL == nil }
+        if command == "work" { configuration.services = configuration.services ?? ["jobs"] }
+        if command == "work" || command == "dev" { configuration.serviceSettings["work"] = "true" }
+        // A worker is found by its queue, not by its port.
+        if command == "work", configuration.port == nil { configuration.port = 0 }
         let tokens = try tokens(configuration)
         let chosen = try chosenServices(configuration)
         if result.printsConfiguration {
@@ -26,10 +30,6 @@ struct ServeCommand {
         let log = Logger(
             level: configuration.logLevel,
             format: configuration.logFormat ?? (isatty(2) == 1 ? .text : .json))
-        if command == "work" {
-            // No service of this version has jobs, so there is nothing that a worker could lease.
-            throw CommandFailure(description: "none of the services here has jobs to work on")
-        }
         return try serve(configuration, chosen, tokens, log)
     }
 
@@ -93,6 +93,7 @@ struct ServeCommand {
 
               curl -s \(url)/api/rate-limits -d '{"name":"api","strategy":"token_bucket","limit":5,"window":"1s","burst":10}'
               curl -si \(url)/api/rate-limits/check -d '{"identifier":"ann"}'
+              curl -s \(url)/api/jobs -d '{"name":"hello","type":"simulated","config":{"durationMs":100}}'
             \(socket.map { "  redis-cli -s \($0) hgetall 'qm:ratelimit:{rules}:rules'\n" } ?? "")
             Ctrl-C ends it.
             """

@@ -23,6 +23,8 @@ public struct Configuration: Sendable {
     public var checkBudgetMs = 50
     public var replicas: Int?
     public var maxConnections = 20_000
+    /// Settings that only one service reads, by name.
+    public var serviceSettings: [String: String] = [:]
 
     public init() {}
 

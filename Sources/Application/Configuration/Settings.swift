@@ -15,7 +15,7 @@ struct Setting: Sendable {
 
     var environmentName: String { "QM_" + name.uppercased().replacing("-", with: "_") }
 
-    static let all: [Setting] = listening + store + behaviour
+    static let all: [Setting] = listening + store + behaviour + jobs
 
     private static let listening: [Setting] = [
         Setting(
@@ -137,14 +137,14 @@ struct Setting: Sendable {
             }, show: { $0.logFormat?.rawValue ?? "" }),
     ]
 
-    private static func integer(_ text: String, _ range: ClosedRange<Int>) throws(ConfigurationError) -> Int {
+    static func integer(_ text: String, _ range: ClosedRange<Int>) throws(ConfigurationError) -> Int {
         guard let number = Int(text), range.contains(number) else {
             throw .init("must be an integer from \(range.lowerBound) to \(range.upperBound), not \(text)")
         }
         return number
     }
 
-    private static func flag(_ text: String) throws(ConfigurationError) -> Bool {
+    static func flag(_ text: String) throws(ConfigurationError) -> Bool {
         switch text {
         case "true", "1", "yes", "": return true
         case "false", "0", "no": return false

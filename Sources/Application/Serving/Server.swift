@@ -40,13 +40,14 @@ public final class Server: Sendable {
         definitions = services
         let loops = configuration.loops > 0 ? configuration.loops : ProcessLimits.cores
         group = EventLoopGroup(count: loops)
-        var settings = ["check-budget": String(configuration.checkBudgetMs)]
+        var settings = configuration.serviceSettings
+        settings["check-budget"] = String(configuration.checkBudgetMs)
         settings["rules"] = configuration.rulesFile
         process = ProcessContext(
             replicaID: RandomID.hex(bytes: 8), prefix: configuration.prefix, redis: redis, log: log, tokens: tokens,
             proxies: TrustedProxies(
                 blocks: configuration.trustedProxies, isLoopbackOnly: configuration.isLoopbackOnly),
-            settings: settings, configuredReplicas: configuration.replicas)
+            settings: settings, loopCount: loops, configuredReplicas: configuration.replicas)
     }
 
     /// Starts everything and returns the URL it listens on. Blocks the calling thread, which is no loop's.

@@ -5,8 +5,7 @@ import Telemetry
 /// What one execution knows of itself, and what it may say while it runs. Confined to its loop.
 public final class JobContext {
     public let loop: EventLoop
-    public let jobID: String
-    public let executionID: String
+    private let id: JobID
     /// Larger with every execution of any job of the queue: the fencing token.
     public let token: Int
     /// 1 for the first attempt.
@@ -17,6 +16,9 @@ public final class JobContext {
     public let traceparent: String?
     public let log: Logger
 
+    public var jobID: String { id.description }
+    public var executionID: String { ExecutionID(job: id, token: token).description }
+
     /// Whether it has been told to end: cancelled, past its timeout, preempted, or its lease is gone.
     public private(set) var isCancelled = false
     /// The latest progress that was reported.
@@ -24,12 +26,11 @@ public final class JobContext {
     private var cancelHandlers: [() -> Void] = []
 
     public init(
-        loop: EventLoop, jobID: String, executionID: String, token: Int, attempt: Int, deadlineUs: Int64? = nil,
-        traceparent: String? = nil, log: Logger
+        loop: EventLoop, jobID: JobID, token: Int, attempt: Int, deadlineUs: Int64? = nil, traceparent: String? = nil,
+        log: Logger
     ) {
         self.loop = loop
-        self.jobID = jobID
-        self.executionID = executionID
+        id = jobID
         self.token = token
         self.attempt = attempt
         self.deadlineUs = deadlineUs

@@ -8,7 +8,7 @@ import Telemetry
 /// There is one instance per event loop, confined to it. `run` runs on that loop: what blocks goes to
 /// `BlockingPool.shared`. A job may run more than once (a worker may die at any moment), never twice under one valid
 /// lease: `JobContext.token` grows with every execution, so that what lies outside can refuse an older one.
-public protocol JobKind: AnyObject {
+public protocol JobKind: AnyObject, SendableMetatype {
     /// What `config` is read into. It cannot hold a value that `run` would have to refuse.
     associatedtype Config
 

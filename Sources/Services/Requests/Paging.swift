@@ -19,7 +19,9 @@ public struct Page: Sendable {
     }
 
     /// Names the next page in the answer's `Link` header.
-    public func addNextLink(_ cursor: String, to exchange: Exchange) {
+    /// - Parameter filters: members of the query that the next page is to have as well.
+    public func addNextLink(_ cursor: String, to exchange: Exchange, keeping filters: [StaticString] = []) {
+        let kept = filters.compactMap { name in exchange.queryItem(name).map { (name, $0) } }
         exchange.addHeader("Link") { header in
             header.append("<")
             header.append(exchange.path)
@@ -27,6 +29,12 @@ public struct Page: Sendable {
             header.append(decimal: limit)
             header.append("&cursor=")
             cursor.withByteView { KeyText.appendEscaped($0, to: header) }
+            for (name, value) in kept {
+                header.append("&")
+                header.append(name)
+                header.append("=")
+                value.withByteView { KeyText.appendEscaped($0, to: header) }
+            }
             header.append(">; rel=\"next\"")
         }
     }

@@ -83,6 +83,8 @@ public final class ProcessContext: Sendable {
     public let proxies: TrustedProxies
     /// Settings of single services, by name, as the command line had them.
     public let settings: [String: String]
+    /// How many event loops the process has.
+    public let loopCount: Int
     /// How many replicas share the work, as far as this process has heard.
     public let replicas: ReplicaCount
     /// News from the loop that heard it to all loops, by topic.
@@ -90,7 +92,7 @@ public final class ProcessContext: Sendable {
 
     public init(
         replicaID: String, prefix: String, redis: RedisConfiguration, log: Logger, tokens: Tokens,
-        proxies: TrustedProxies, settings: [String: String], configuredReplicas: Int?
+        proxies: TrustedProxies, settings: [String: String], loopCount: Int, configuredReplicas: Int?
     ) {
         self.replicaID = replicaID
         self.prefix = prefix
@@ -99,6 +101,7 @@ public final class ProcessContext: Sendable {
         self.tokens = tokens
         self.proxies = proxies
         self.settings = settings
+        self.loopCount = loopCount
         replicas = ReplicaCount(configured: configuredReplicas)
     }
 }

@@ -1,0 +1,202 @@
+import Digests
+import HTTP
+import JSON
+import Services
+
+/// Many jobs in one call: `/api/jobs/bulk` (up to 1000, all or none) and `/api/batches` (up to 10,000 that belong
+/// together, with a job for when all have ended).
+final class BulkEndpoints {
+    private let store: JobStore
+    private let kinds: KindRegistry
+    private let types: ExternalTypes
+    private static let mostInBulk = 1000
+    private static let mostInBatch = 10_000
+    private static let bodyLimit = 32 << 20
+    private static let chunk = 500
+
+    init(store: JobStore, kinds: KindRegistry, types: ExternalTypes) {
+        self.store = store
+        self.kinds = kinds
+        self.types = types
+    }
+
+    func add(to routes: Routes) {
+        routes.on(.post, "/api/jobs/bulk", role: .admin, bodyLimit: BulkEndpoints.bodyLimit) {
+            [unowned self] exchange, caller in try await bulk(exchange, caller)
+        }
+        routes.on(.post, "/api/batches", role: .admin, bodyLimit: BulkEndpoints.bodyLimit) {
+            [unowned self] exchange, caller in try await batch(exchange, caller)
+        }
+        routes.on(.get, "/api/batches/{id}", role: .read) { [unowned self] exchange, _ in
+            let id = try BatchID(exchange.parameter(0)).required("id")
+            exchange.reply(200, json: try await status(id))
+        }
+    }
+
+    // MARK: Reading
+
+    /// The jobs of a body, every one of them checked before anything is stored, names of the same request resolved.
+    private func drafts(_ fields: inout Fields, most: Int) async throws -> [JobDraft] {
+        guard let elements = try fields.array("jobs", maxCount: most), !elements.isEmpty else {
+            throw Problem.field("jobs", "must have 1 to \(most) jobs")
+        }
+        var drafts: [JobDraft] = []
+        drafts.reserveCapacity(elements.count)
+        for (i, element) in elements.enumerated() { drafts.append(try JobDraftParser.parse(element, of: "jobs[\(i)]")) }
+        let queue = drafts[0].queue
+        var external: Set<String>?
+        for (i, draft) in drafts.enumerated() {
+            guard draft.queue == queue else {
+                throw Problem.impossible("jobs[\(i)].queue", "must be that of the others, \(queue)")
+            }
+            if kinds[draft.type] == nil, external == nil { external = try await types.names(queue) }
+            try kinds.check(draft, named: "jobs[\(i)].", external: external ?? [])
+        }
+        try JobGraph.resolve(&drafts)
+        return drafts
+    }
+
+    private func bulk(_ exchange: Exchange, _ caller: Caller) async throws {
+        var fields = try Fields(try exchange.jsonBody())
+        let drafts = try await drafts(&fields, most: BulkEndpoints.mostInBulk)
+        try fields.finish()
+        let key = try IdempotencyKey(exchange, caller: caller)
+        try await store.claim(key)
+        let creation = try await store.create(drafts, in: drafts[0].queue, key: key) { "jobs[\($0)]." }
+        let durability = drafts.map(\.durability).first { $0 != .memory } ?? .memory
+        try await Durable.confirm(durability, in: store, queue: drafts[0].queue)
+        exchange.beginReply(201)
+        exchange.finishReply(contentType: "application/json") { body in
+            var json = JSONWriter(body)
+            json.beginObject()
+            json.field("created", creation.outcomes.count { if case .created = $0 { true } else { false } })
+            json.beginArray("jobs")
+            for outcome in creation.outcomes {
+                json.beginObject()
+                switch outcome {
+                case .created(let id): json.field("id", id.description)
+                case .existing(let id):
+                    json.field("id", id.description)
+                    json.field("existing", true)
+                case .merged(let id):
+                    json.field("id", id.description)
+                    json.field("merged", true)
+                }
+                json.endObject()
+            }
+            json.endArray()
+            json.endObject()
+        }
+    }
+
+    // MARK: Batches
+
+    private func batch(_ exchange: Exchange, _ caller: Caller) async throws {
+        var fields = try Fields(try exchange.jsonBody())
+        let name = try fields.string("name") ?? "batch"
+        var callback: JobDraft?
+        if let value = fields.value("callback") { callback = try JobDraftParser.parse(value, of: "callback") }
+        let drafts = try await drafts(&fields, most: BulkEndpoints.mostInBatch)
+        try fields.finish()
+        let queue = drafts[0].queue
+        if let draft = callback {
+            guard draft.queue == queue else {
+                throw Problem.impossible("callback.queue", "must be that of the jobs, \(queue)")
+            }
+            try kinds.check(
+                draft, named: "callback.", external: kinds[draft.type] == nil ? try await types.names(queue) : [])
+        }
+        if let i = drafts.firstIndex(where: { if case .now = $0.timing { false } else { true } }) {
+            throw Problem.impossible("jobs[\(i)]", "of a batch runs once, as soon as the batch is complete")
+        }
+        let key = try IdempotencyKey(exchange, caller: caller)
+        try await store.claim(key)
+        // The same key names the same batch, so a request that a dead replica began is carried on.
+        let id = BatchID(queue: queue, digest: key?.name ?? RandomID.hex(bytes: 12))
+        try await fill(id, name: name, drafts, callback)
+        try await Durable.confirm(drafts.map(\.durability).first { $0 != .memory } ?? .memory, in: store, queue: queue)
+        exchange.stashHeader("Location", "/api/batches/\(id)")
+        exchange.reply(201, json: try await status(id))
+    }
+
+    private func fill(_ id: BatchID, name: String, _ drafts: [JobDraft], _ callback: JobDraft?) async throws {
+        var known = try await hash(id)
+        if known["state"] == nil {
+            var number = ""
+            if let callback {
+                let made = try await store.create([callback], in: id.queue, waits: true)
+                if case .created(let job)? = made.outcomes.first { number = job.digits }
+            }
+            _ = try await store.run(
+                JobScripts.batch, id.queue, ["open", id.digest, name, String(drafts.count), number])
+            known = try await hash(id)
+        }
+        var enqueued = known["enqueued"].flatMap { Int($0) } ?? 0
+        while known["state"] == "open", enqueued < drafts.count {
+            let chunk = Array(drafts[enqueued..<min(enqueued + BulkEndpoints.chunk, drafts.count)])
+            let start = enqueued
+            _ = try await store.create(chunk, in: id.queue, batch: (id.digest, enqueued)) { "jobs[\(start + $0)]." }
+            enqueued += chunk.count
+        }
+        while true {
+            switch try await store.run(JobScripts.batch, id.queue, ["release", id.digest]).first {
+            case "more": continue
+            case "sealed": return
+            default: throw Problem(.conflict, "the batch was removed meanwhile; send it again")
+            }
+        }
+    }
+
+    private func hash(_ id: BatchID) async throws -> [String: String] {
+        let key = store.keys.base(id.queue) + "batch:" + id.digest
+        let words = try await store.context.redis.send(["HGETALL", key], key: key, budgetUs: JobStore.budgetUs).words
+        var fields: [String: String] = [:]
+        for i in stride(from: 0, to: words.count - 1, by: 2) { fields[words[i]] = words[i + 1] }
+        return fields
+    }
+
+    private func status(_ id: BatchID) async throws -> JSONValue {
+        let fields = try await hash(id)
+        guard let state = fields["state"] else { throw Problem(.notFound, "there is no batch \(id)") }
+        func int(_ name: String) -> Int { fields[name].flatMap { Int($0) } ?? 0 }
+        let outcomes: [JobStatus] = [.completed, .failed, .timeout, .dead, .cancelled, .skipped]
+        let ended = outcomes.reduce(0) { $0 + int($1.rawValue) }
+        let total = int("total")
+        let word = fields["ended"] != nil ? "ended" : state == "sealed" ? "running" : "filling"
+        return .object([
+            .init("id", .string(id.description)), .init("name", .string(fields["name"] ?? "")),
+            .init("queue", .string(id.queue.text)), .init("status", .string(word)), .init("total", .int(total)),
+            .init("ended", .int(ended)), .init("open", .int(total - ended)),
+            .init("counts", .object(outcomes.map { .init($0.rawValue, .int(int($0.rawValue))) })),
+            .init(
+                "callback",
+                fields["callback"].flatMap { Int($0) }.map {
+                    .string(JobID(queue: id.queue, number: $0).description)
+                } ?? .null),
+            .init("createdAt", JobRecord.time(fields["created"].flatMap { Int($0) })),
+            .init("endedAt", JobRecord.time(fields["ended"].flatMap { Int($0) })),
+        ])
+    }
+}
+
+/// Names a batch: its queue, and what it is called there (`default.3f2a…`).
+struct BatchID: CustomStringConvertible {
+    let queue: QueueName
+    let digest: String
+
+    init(queue: QueueName, digest: String) {
+        self.queue = queue
+        self.digest = digest
+    }
+
+    init?(_ text: String) {
+        guard let dot = text.lastIndex(of: "."), let queue = QueueName(String(text[..<dot])) else { return nil }
+        let digest = text[text.index(after: dot)...]
+        guard (1...64).contains(digest.utf8.count),
+            digest.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
+        else { return nil }
+        self.init(queue: queue, digest: String(digest))
+    }
+
+    var description: String { "\(queue.text).\(digest)" }
+}

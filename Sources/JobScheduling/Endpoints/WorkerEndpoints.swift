@@ -1,0 +1,280 @@
+import EventLoops
+import HTTP
+import JSON
+import Redis
+import Services
+
+/// Workers in any language: lease, heartbeat, finish over HTTP. And who works.
+final class WorkerEndpoints {
+    private let store: JobStore
+    private var isDraining = false
+    private var lastCall = Int(WallClock.nowUs())
+    /// How often a call that waits looks again.
+    private static let pollUs: Int64 = 200_000
+
+    init(store: JobStore) { self.store = store }
+
+    func add(to routes: Routes) {
+        routes.on(.post, "/api/workers/lease", role: .work) { [unowned self] exchange, _ in try await lease(exchange) }
+        routes.on(.post, "/api/workers/heartbeat", role: .work) { [unowned self] exchange, _ in
+            try await heartbeat(exchange)
+        }
+        routes.on(.post, "/api/workers/finish", role: .work) { [unowned self] exchange, _ in try await finish(exchange)
+        }
+        routes.on(.get, "/api/workers", role: .read) { [unowned self] exchange, _ in try await list(exchange) }
+    }
+
+    /// Calls that wait are answered at once.
+    func drain() { isDraining = true }
+
+    // MARK: Lease
+
+    /// What a worker asks for.
+    private struct Demand {
+        var queues: [QueueName]
+        var types: [String]
+        var most: Int
+        var waitMs: Int
+
+        init(_ fields: inout Fields) throws(Problem) {
+            queues = try (fields.strings("queues", max: 64, maxCount: 100) ?? ["default"]).map {
+                name throws(Problem) in
+                guard let queue = QueueName(name) else { throw .field(fields.name("queues"), "must name queues") }
+                return queue
+            }
+            types = try fields.strings("types", max: 64, maxCount: 100).required(fields.name("types"))
+            guard !types.isEmpty, types.allSatisfy({ QueueName.isName($0) }) else {
+                throw .field(fields.name("types"), "must name types of jobs")
+            }
+            most = try fields.int("max", in: 1...1000) ?? 1
+            waitMs = try fields.durationMs("waitMs", in: 0...30_000) ?? 0
+            try fields.finish()
+        }
+    }
+
+    private static func worker(_ fields: inout Fields) throws(Problem) -> String {
+        let name = try fields.string("worker", max: 128).required("worker")
+        let isPlain = name.utf8.allSatisfy {
+            (0x61...0x7A).contains($0) || (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D
+                || $0 == 0x2E || $0 == 0x5F
+        }
+        guard isPlain else { throw .field("worker", "must be letters, digits and . _ -") }
+        return name
+    }
+
+    private func lease(_ exchange: Exchange) async throws {
+        var fields = try Fields(try exchange.jsonBody())
+        let worker = try WorkerEndpoints.worker(&fields)
+        let call = try fields.int("call", in: 0...9_007_199_254_740_991)
+        let demand = try Demand(&fields)
+        let executions = try await lease(worker, demand, call: call)
+        exchange.reply(200, json: .object([.init("executions", .array(executions))]))
+    }
+
+    private func lease(_ worker: String, _ demand: Demand, call: Int?) async throws -> [JSONValue] {
+        let endUs = store.context.loop.nowUs + Int64(demand.waitMs) * 1000
+        while true {
+            var executions: [JSONValue] = []
+            for queue in demand.queues where executions.count < demand.most {
+                lastCall += 1
+                let words = try await store.run(
+                    JobScripts.finishAndLease, queue,
+                    [
+                        worker, String(call ?? lastCall), String(demand.most - executions.count),
+                        String(demand.types.count),
+                    ]
+                        + demand.types)
+                executions += WorkerEndpoints.executions(words[...], queue)
+            }
+            if !executions.isEmpty || isDraining { return executions }
+            let restUs = endUs - store.context.loop.nowUs
+            if restUs <= 0 { return [] }
+            await store.context.loop.sleep(us: min(restUs, WorkerEndpoints.pollUs))
+        }
+    }
+
+    /// The leased jobs of the script's reply.
+    private static func executions(_ words: ArraySlice<String>, _ queue: QueueName) -> [JSONValue] {
+        guard words.count >= 3, let results = Int(words[2]) else { return [] }
+        let first = 3 + results
+        return stride(from: first, to: words.count - 6, by: 7).compactMap { at in
+            guard let number = Int(words[at]), let token = Int(words[at + 1]) else { return nil }
+            let job = JobID(queue: queue, number: number)
+            return .object([
+                .init("executionId", .string(ExecutionID(job: job, token: token).description)),
+                .init("jobId", .string(job.description)), .init("token", .int(token)),
+                .init("type", .string(words[at + 3])), .init("config", JobRecord.parsed(words[at + 4]) ?? .object([])),
+                .init("attempt", .int(Int(words[at + 2]) ?? 1)), .init("leaseMs", .int(15_000)),
+                .init("timeoutMs", Int(words[at + 5]).map { .int($0) } ?? .null),
+                .init("traceparent", words[at + 6].isEmpty ? .null : .string(words[at + 6])),
+            ])
+        }
+    }
+
+    // MARK: Heartbeat
+
+    private struct Held {
+        var id: ExecutionID
+        var progress = ""
+        var ended: [String] = []
+    }
+
+    private static func execution(_ fields: inout Fields) throws(Problem) -> ExecutionID {
+        let text = try fields.string("executionId").required(fields.name("executionId"))
+        guard let id = ExecutionID(text) else {
+            throw .field(fields.name("executionId"), "is not one that was given out")
+        }
+        let token = try fields.int("token", in: 1...9_007_199_254_740_991)
+        guard token == nil || token == id.token else {
+            throw .field(fields.name("token"), "is not the execution's")
+        }
+        return id
+    }
+
+    private func heartbeat(_ exchange: Exchange) async throws {
+        var fields = try Fields(try exchange.jsonBody())
+        let worker = try WorkerEndpoints.worker(&fields)
+        let waitMs = try fields.durationMs("waitMs", in: 0...30_000) ?? 0
+        var items: [Held] = []
+        for (i, element) in try fields.array("items", maxCount: 1000).required("items").enumerated() {
+            var item = try Fields(element, of: "items[\(i)]")
+            var held = Held(id: try WorkerEndpoints.execution(&item))
+            held.progress = item.value("progress")?.text() ?? ""
+            guard held.progress.utf8.count <= 1000 else {
+                throw Problem.field(item.name("progress"), "must be at most 1000 bytes")
+            }
+            try item.finish()
+            items.append(held)
+        }
+        try fields.finish()
+        let endUs = store.context.loop.nowUs + Int64(waitMs) * 1000
+        while true {
+            let words = try await heartbeat(worker, items)
+            let restUs = endUs - store.context.loop.nowUs
+            if words.contains(where: { $0 != "ok" }) || restUs <= 0 || isDraining {
+                return exchange.reply(200, json: WorkerEndpoints.answer(items, words))
+            }
+            await store.context.loop.sleep(us: min(restUs, 500_000))
+        }
+    }
+
+    private static func answer(_ items: [Held], _ words: [String]) -> JSONValue {
+        let list = zip(items, words).map { item, word -> JSONValue in
+            let isHeld = word == "ok" || word == "cancel" || word == "preempt"
+            var members: [JSONValue.Member] = [
+                .init("executionId", .string(item.id.description)), .init("ok", .bool(isHeld)),
+                .init("cancel", .bool(word == "cancel" || word == "preempt")),
+            ]
+            if !isHeld { members.append(.init("reason", .string(word))) }
+            return .object(members)
+        }
+        return .object([.init("items", .array(list))])
+    }
+
+    /// The script's word for each item, in their order.
+    private func heartbeat(_ worker: String, _ items: [Held]) async throws -> [String] {
+        var words = Array(repeating: "stale", count: items.count)
+        for (queue, places) in Dictionary(grouping: items.indices, by: { items[$0].id.job.queue }) {
+            var arguments = [worker, "2", "running", String(places.count)]
+            for i in places { arguments += [items[i].id.job.digits, String(items[i].id.token), items[i].progress] }
+            let reply = try await store.run(JobScripts.heartbeat, queue, arguments)
+            for (i, word) in zip(places, reply) { words[i] = word }
+        }
+        return words
+    }
+
+    // MARK: Finish
+
+    private enum Outcome: String, CaseIterable { case completed, failed, released, timeout, cancelled }
+
+    private func finish(_ exchange: Exchange) async throws {
+        var fields = try Fields(try exchange.jsonBody())
+        let worker = try WorkerEndpoints.worker(&fields)
+        var items: [Held] = []
+        for (i, element) in try fields.array("items", maxCount: 1000).required("items").enumerated() {
+            items.append(try WorkerEndpoints.ended(element, "items[\(i)]"))
+        }
+        var demand: Demand?
+        if var lease = try fields.object("lease") { demand = try Demand(&lease) }
+        try fields.finish()
+        var words = Array(repeating: "stale", count: items.count)
+        for (queue, places) in Dictionary(grouping: items.indices, by: { items[$0].id.job.queue }) {
+            let arguments = [worker, "0", "0", "0"] + places.flatMap { items[$0].ended }
+            let reply = try await store.run(JobScripts.finishAndLease, queue, arguments)
+            for (i, word) in zip(places, reply.dropFirst(3)) { words[i] = word }
+        }
+        if items.count == 1, words[0] != "ok" {
+            throw Problem(
+                .conflict,
+                words[0] == "gone"
+                    ? "the job is gone" : "the execution's lease was lost; nothing was changed")
+        }
+        let list = zip(items, words).map { item, word -> JSONValue in
+            var members: [JSONValue.Member] = [
+                .init("executionId", .string(item.id.description)), .init("ok", .bool(word == "ok")),
+            ]
+            if word != "ok" { members.append(.init("reason", .string(word))) }
+            return .object(members)
+        }
+        var answer: [JSONValue.Member] = [.init("items", .array(list))]
+        if let demand { answer.append(.init("executions", .array(try await lease(worker, demand, call: nil)))) }
+        exchange.reply(200, json: .object(answer))
+    }
+
+    private static func ended(_ element: JSONValue, _ name: String) throws(Problem) -> Held {
+        var item = try Fields(element, of: name)
+        let id = try execution(&item)
+        let outcome = try item.word("outcome", Outcome.self).required(item.name("outcome"))
+        let result = item.value("result")?.text() ?? ""
+        guard result.utf8.count <= 262_144 else { throw .field(item.name("result"), "must be at most 256 KiB") }
+        let error = try item.string("error", max: 1000)
+        let isPermanent = try item.bool("permanent") ?? false
+        let retryAfterMs = try item.durationMs("retryAfterMs", in: 0...604_800_000)
+        try item.finish()
+        let word = outcome == .failed && isPermanent ? "permanent" : outcome.rawValue
+        let text = outcome == .completed ? result : (error ?? "failed without a word")
+        return Held(
+            id: id,
+            ended: [
+                id.job.digits, String(id.token), "", word, text, retryAfterMs.map { String($0) } ?? "",
+                String(Int.random(in: 0...1000)),
+            ])
+    }
+
+    // MARK: Who works
+
+    private func list(_ exchange: Exchange) async throws {
+        var workers: [JSONValue] = []
+        var bases = [store.keys.workers]
+        for queue in try await store.queues() { bases.append(store.keys.base(queue)) }
+        var seen: Set<String> = []
+        for base in bases {
+            let key = base + "workers"
+            let names = try await store.context.redis.send(
+                ["ZRANGE", key, "0", "999"], key: key, budgetUs: JobStore.budgetUs)
+            for name in names.strings ?? [] where seen.insert(name).inserted {
+                if let worker = try await describe(name, base) { workers.append(worker) }
+            }
+        }
+        exchange.reply(200, json: .array(workers))
+    }
+
+    private func describe(_ name: String, _ base: String) async throws -> JSONValue? {
+        let key = base + "worker:" + name
+        let words = try await store.context.redis.send(["HGETALL", key], key: key, budgetUs: JobStore.budgetUs).words
+        var fields: [String: String] = [:]
+        for i in stride(from: 0, to: words.count - 1, by: 2) { fields[words[i]] = words[i + 1] }
+        guard let seenMs = fields["seen"].flatMap({ Int($0) }) else { return nil }
+        func int(_ field: String) -> JSONValue { fields[field].flatMap { Int($0) }.map { .int($0) } ?? .null }
+        func list(_ field: String) -> JSONValue {
+            .array((fields[field] ?? "").split(separator: ",").map { .string(String($0)) })
+        }
+        return .object([
+            .init("id", .string(name)), .init("lastSeen", JobRecord.time(seenMs)),
+            .init("startedAt", JobRecord.time(fields["startedMs"].flatMap { Int($0) })),
+            .init("concurrency", int("concurrency")), .init("running", int("running")), .init("types", list("types")),
+            .init("queues", list("queues")), .init("cpuPercent", int("cpuPercent")),
+            .init("memoryBytes", int("memoryBytes")), .init("pid", int("pid")),
+        ])
+    }
+}

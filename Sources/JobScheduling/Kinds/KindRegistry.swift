@@ -1,0 +1,77 @@
+import Bytes
+import JSON
+import Services
+
+/// A kind of job as the executable lists it.
+public struct JobKindDefinition: Sendable {
+    public let name: String
+    private let makeRunner: @Sendable (ServiceContext) throws -> any KindRunner
+
+    public init<Kind: JobKind>(_ kind: Kind.Type) {
+        name = kind.name
+        makeRunner = { KindBox(try Kind(context: $0)) }
+    }
+
+    /// The instance of one loop.
+    func runner(_ context: ServiceContext) throws -> any KindRunner { try makeRunner(context) }
+}
+
+/// A kind of job whose config's type is of no interest.
+protocol KindRunner: AnyObject {
+    /// Refuses a config that the kind could not run with.
+    func check(_ config: JSONValue) throws(Problem)
+
+    func run(_ config: JSONValue, _ context: JobContext) async throws -> JSONValue?
+}
+
+private final class KindBox<Kind: JobKind>: KindRunner {
+    private let kind: Kind
+
+    init(_ kind: Kind) { self.kind = kind }
+
+    func check(_ config: JSONValue) throws(Problem) { _ = try parse(config) }
+
+    func run(_ config: JSONValue, _ context: JobContext) async throws -> JSONValue? {
+        let parsed: Kind.Config
+        do { parsed = try parse(config) } catch { throw JobFailure(error.detail, isPermanent: true) }
+        return try await kind.run(parsed, context)
+    }
+
+    private func parse(_ config: JSONValue) throws(Problem) -> Kind.Config {
+        var fields = try Fields(config, of: "config")
+        let parsed = try kind.config(&fields)
+        try fields.finish()
+        return parsed
+    }
+}
+
+/// The kinds that one loop knows.
+final class KindRegistry {
+    private let runners: [String: any KindRunner]
+    let names: [String]
+
+    init(_ definitions: [JobKindDefinition], context: ServiceContext) throws {
+        var runners: [String: any KindRunner] = [:]
+        for definition in definitions { runners[definition.name] = try definition.runner(context) }
+        self.runners = runners
+        names = definitions.map(\.name)
+    }
+
+    subscript(type: String) -> (any KindRunner)? { runners[type] }
+
+    /// Refuses what its kind could not run: understood, and impossible.
+    /// - Parameter external: types that workers in other languages run; their configs are theirs to check.
+    func check(_ draft: JobDraft, named prefix: String = "", external: Set<String>) throws(Problem) {
+        guard let runner = runners[draft.type] else {
+            if external.contains(draft.type) { return }
+            throw .impossible(prefix + "type", "is not known here: \(draft.type)")
+        }
+        let config: JSONValue
+        do { config = try draft.config.withByteView { view throws(JSONError) in try JSONValue(parsing: view) } } catch {
+            throw .impossible(prefix + "config", "cannot be read: \(error)")
+        }
+        do { try runner.check(config) } catch {
+            throw Problem(.impossible, prefix + error.detail, field: error.field.map { prefix + $0 })
+        }
+    }
+}

@@ -1,0 +1,77 @@
+import EventLoops
+import TimeZones
+
+/// The slots of a schedule: each is computed from the one before, never from a replica's clock.
+enum ScheduleSlots {
+    /// The first slot of a new schedule, ms since the epoch. A new schedule has no slot before it, so this one is from the
+    /// clock.
+    static func first(_ repetition: JobDraft.Repetition) -> Int {
+        let nowMs = Int(WallClock.nowUs() / 1000)
+        // Never: a schedule without a slot is as good as ended, far in the future.
+        return next(repetition.schedule, repetition.timeZone, after: nowMs) ?? 253_402_300_800_000
+    }
+
+    static func next(_ schedule: Schedule, _ timeZone: String, after ms: Int) -> Int? {
+        Zone(identifier: timeZone).flatMap { schedule.next(afterMs: ms, in: $0) }
+    }
+
+    /// A schedule whose slot has come.
+    struct Due {
+        var schedule: Schedule
+        var timeZone: String
+        var slotMs: Int
+        var missed: MissedSlots
+        var missedLimit: Int
+    }
+
+    /// What is to be done about it.
+    struct Plan: Equatable {
+        /// The slots to run.
+        var run: [Int] = []
+        /// How many are left out.
+        var leftOut = 0
+        /// Where the schedule goes on; nil when it ends.
+        var nextMs: Int?
+    }
+
+    /// A slot is missed when it is over this late.
+    static let graceMs = 30_000
+    /// The most slots that one step looks at; the schedule then goes on from there.
+    static let mostInAStep = 5000
+
+    /// - Parameter nowMs: by Redis's clock.
+    static func plan(_ due: Due, nowMs: Int) -> Plan {
+        var missed: [Int] = []
+        var missedCount = 0
+        var plan = Plan()
+        var slot: Int? = due.slotMs
+        var looked = 0
+        while let current = slot, current <= nowMs, looked < mostInAStep {
+            looked += 1
+            if nowMs - current > graceMs {
+                missedCount += 1
+                missed.append(current)
+                if missed.count > due.missedLimit { missed.removeFirst() }
+            } else {
+                plan.run.append(current)
+            }
+            slot = next(due.schedule, due.timeZone, after: current)
+        }
+        let isBehind = slot.map { $0 <= nowMs } ?? false
+        switch due.missed {
+        case .none: plan.leftOut = missedCount
+        case .latest:
+            // Of several steps only the last one knows which is the latest.
+            if !isBehind, let last = missed.last {
+                plan.run.insert(last, at: 0)
+                missedCount -= 1
+            }
+            plan.leftOut = missedCount
+        case .all:
+            plan.run = Array((missed + plan.run).suffix(1000))
+            plan.leftOut = missedCount - missed.count
+        }
+        plan.nextMs = slot
+        return plan
+    }
+}

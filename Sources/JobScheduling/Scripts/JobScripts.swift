@@ -1,0 +1,38 @@
+import Redis
+
+/// The service's script texts, joined from the files in `lua/job_scheduling`.
+enum JobScripts {
+    static let enqueue = join("enqueue", [queue, ends, PackageResources.enqueue_lua])
+    static let finishAndLease = join("finish_and_lease", [queue, ends, take, PackageResources.finish_and_lease_lua])
+    static let heartbeat = join("heartbeat", [queue, ends, take, PackageResources.heartbeat_lua])
+    static let cancel = join("cancel", [queue, ends, take, PackageResources.cancel_lua])
+    static let tick = join("tick", [queue, ends, take, PackageResources.tick_lua])
+    static let fire = join("fire", [queue, ends, take, runs, PackageResources.fire_lua])
+    static let change = join("change", [queue, ends, take, runs, PackageResources.change_lua])
+    static let batch = join("batch", [queue, ends, take, PackageResources.batch_lua])
+    static let settings = join("settings", [queue, PackageResources.settings_lua])
+    static let read = join("read", [PackageResources.read_lua])
+    static let figures = join("figures", [PackageResources.figures_lua])
+    static let audit = join("audit", [PackageResources.audit_lua])
+
+    static let all = [
+        enqueue, finishAndLease, heartbeat, cancel, tick, fire, change, batch, settings, read, figures, audit,
+    ]
+
+    private static let queue = PackageResources.queue_lua
+    private static let ends = PackageResources.ends_lua
+    private static let take = PackageResources.take_lua
+    private static let runs = PackageResources.runs_lua
+
+    /// The last file's first line goes first when it says how Redis is to run the script (`#!lua flags=…`).
+    private static func join(_ name: String, _ parts: [[UInt8]]) -> Script {
+        var last = parts.last!
+        var text: [UInt8] = []
+        if last.starts(with: Array("#!".utf8)), let end = last.firstIndex(of: 0x0A) {
+            text = Array(last[...end])
+            last = Array(last[(end + 1)...])
+        }
+        text += Array((parts.dropLast() + [last]).joined(separator: [0x0A]))
+        return Script(name: name, source: text)
+    }
+}

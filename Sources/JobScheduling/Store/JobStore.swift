@@ -1,0 +1,210 @@
+import EventLoops
+import HTTP
+import JSON
+import Redis
+import Services
+
+/// One loop's way to the jobs in Redis: a script call for each step.
+final class JobStore {
+    let context: ServiceContext
+    let keys: QueueKeys
+    static let budgetUs: Int64 = 5_000_000
+    /// Queues whose name is known to be listed.
+    private var listed: Set<QueueName> = []
+
+    init(context: ServiceContext) {
+        self.context = context
+        keys = QueueKeys(prefix: context.process.prefix)
+    }
+
+    /// What every script is told first: a given time (none: Redis's own), and which server we think we talk to.
+    var head: [String] { ["", runID] }
+
+    var runID: String { context.redis.serverInfo["run_id"] ?? "" }
+
+    // MARK: Creating
+
+    /// What became of jobs that were to be created.
+    struct Creation {
+        enum Outcome: Equatable {
+            case created(JobID)
+            /// The holder of the unique key.
+            case existing(JobID)
+            case merged(JobID)
+        }
+
+        var createdMs: Int
+        var outcomes: [Outcome]
+    }
+
+    /// Creates all of `drafts`, which are of one queue, or none.
+    /// - Parameters:
+    ///   - batch: the batch they belong to, and how many jobs it has so far; they are held until it is sealed.
+    ///   - waits: they wait until something else lets them begin.
+    ///   - field: the name of the field of a draft, for refusals (`jobs[3].`).
+    func create(
+        _ drafts: [JobDraft], in queue: QueueName, batch: (name: String, enqueued: Int)? = nil, waits: Bool = false,
+        key: IdempotencyKey? = nil, field: (Int) -> String = { _ in "" }
+    ) async throws -> Creation {
+        try await list(queue)
+        let recordStart = key.map { $0.record(status: 201, body: "") } ?? ""
+        var arguments = head + [recordStart, batch.map { "\($0.name) \($0.enqueued)" } ?? "", String(drafts.count)]
+        for draft in drafts {
+            arguments += [draft.type] + (batch != nil ? ["held", "0"] : waits ? ["waiting", "0"] : place(draft))
+            let fields = draft.fields(inBatch: batch?.name)
+            arguments += [draft.isSpecial || batch != nil ? "1" : "", String(fields.count)] + fields
+        }
+        let reply = try await context.redis.run(
+            JobScripts.enqueue, keys: [keys.base(queue), key.map { keys.answer($0, queue) } ?? ""],
+            arguments: arguments, budgetUs: JobStore.budgetUs)
+        let result = try creation(reply.words, queue: queue, drafts: drafts, key: key, field: field)
+        tellWhatIsDue(drafts, queue, createdMs: result.createdMs)
+        return result
+    }
+
+    /// What is due later is looked at in time by this process; another one that was not told looks soon enough.
+    private func tellWhatIsDue(_ drafts: [JobDraft], _ queue: QueueName, createdMs: Int) {
+        var first: Int?
+        for draft in drafts {
+            switch draft.timing {
+            case .at(let ms): first = min(first ?? ms, ms)
+            case .repeatedly(let repetition):
+                let ms = ScheduleSlots.first(repetition)
+                first = min(first ?? ms, ms)
+            case .now, .manually: continue
+            }
+        }
+        guard let first else { return }
+        let notice = JobSchedulingService.DueNotice(queue: queue, inMs: first - createdMs)
+        context.process.broadcasts.send(notice, to: JobSchedulingService.dueTopic)
+    }
+
+    private func place(_ draft: JobDraft) -> [String] {
+        switch draft.timing {
+        case .now: return ["ready", String(draft.priority.targetMs)]
+        case .at(let ms): return ["delayed", String(ms)]
+        case .manually: return ["idle", "0"]
+        case .repeatedly(let repetition): return ["schedules", String(ScheduleSlots.first(repetition))]
+        }
+    }
+
+    private func creation(
+        _ words: [String], queue: QueueName, drafts: [JobDraft], key: IdempotencyKey?, field: (Int) -> String
+    ) throws -> Creation {
+        switch words.first {
+        case "recorded":
+            guard let key, let answer = words.last else { break }
+            let (_, body) = try key.answer(in: answer)
+            // The record's words are those of the first answer, of which each outcome may have two.
+            var parts = body.split(separator: " ").map(String.init)
+            guard parts.count >= 2 else { break }
+            let head = ["created", parts.removeFirst(), parts.removeFirst()]
+            var outcomes: [String] = []
+            while !parts.isEmpty {
+                let word = parts.removeFirst()
+                outcomes.append(word == "created" || parts.isEmpty ? word : word + " " + parts.removeFirst())
+            }
+            return try creation(head + outcomes, queue: queue, drafts: drafts, key: nil, field: field)
+        case "refused":
+            guard words.count == 4, let place = Int(words[1]) else { break }
+            if words[2] == "unknown-dependency" {
+                let id = Int(words[3]).map { JobID(queue: queue, number: $0).description } ?? words[3]
+                throw Problem.impossible(field(place - 1) + "dependencies", "names a job that does not exist: \(id)")
+            }
+            throw Problem.impossible(
+                field(place - 1) + "resources.\(words[3])", "asks for more than the pool of queue \(queue) has")
+        case "broken": throw Problem(.conflict, "the batch was removed meanwhile; send it again")
+        case "created":
+            guard words.count == drafts.count + 3, let createdMs = Int(words[1]), let first = Int(words[2]) else {
+                break
+            }
+            let outcomes = words.dropFirst(3).enumerated().map { i, word -> Creation.Outcome in
+                let parts = word.split(separator: " ")
+                let other = parts.count > 1 ? Int(parts[1]) : nil
+                guard let other else { return .created(JobID(queue: queue, number: first + i)) }
+                let id = JobID(queue: queue, number: other)
+                return parts[0] == "merged" ? .merged(id) : .existing(id)
+            }
+            return Creation(createdMs: createdMs, outcomes: outcomes)
+        default: break
+        }
+        throw RedisError.unexpectedReply("enqueue")
+    }
+
+    /// Lists the queue's name before it has its first job, so that whoever looks for work finds it.
+    private func list(_ queue: QueueName) async throws {
+        guard !listed.contains(queue) else { return }
+        let added = try await context.redis.send(
+            ["SADD", keys.queues, queue.text], key: keys.queues, budgetUs: JobStore.budgetUs)
+        listed.insert(queue)
+        guard added.int == 1 else { return }
+        let news = ["PUBLISH", keys.prefix + "jobs:news", "queue \(queue.text)"]
+        _ = try? await context.redis.send(news, key: keys.queues, budgetUs: JobStore.budgetUs)
+    }
+
+    /// Every queue that ever had a job, in order.
+    func queues() async throws -> [QueueName] {
+        let reply = try await context.redis.send(
+            ["SMEMBERS", keys.queues], key: keys.queues, budgetUs: JobStore.budgetUs)
+        return (reply.strings ?? []).compactMap { QueueName($0) }.sorted { $0.text < $1.text }
+    }
+
+    /// Refuses a key that was used with another body, also for another queue.
+    func claim(_ key: IdempotencyKey?) async throws {
+        guard let key else { return }
+        let name = keys.claim(key)
+        let reply = try await context.redis.send(
+            ["SET", name, key.record(status: 201, body: "claimed"), "NX", "GET", "PX", String(IdempotencyKey.keptMs)],
+            key: name, budgetUs: JobStore.budgetUs)
+        if let record = reply.string { _ = try key.answer(in: record) }
+    }
+
+    // MARK: Reading
+
+    /// The jobs of these numbers, in their order, those that exist.
+    func read(_ queue: QueueName, _ numbers: [String]) async throws -> [JobRecord] {
+        guard !numbers.isEmpty else { return [] }
+        let reply = try await context.redis.run(
+            JobScripts.read, keys: [keys.base(queue)], arguments: numbers, budgetUs: JobStore.budgetUs)
+        guard case .array(let jobs) = reply else { throw RedisError.unexpectedReply("read") }
+        return jobs.compactMap { JobRecord(queue: queue, reply: $0.words) }
+    }
+
+    /// One job. One that was merged into another is that other.
+    func find(_ id: JobID) async throws -> JobRecord {
+        guard let job = try await read(id.queue, [id.digits]).first else {
+            throw Problem(.notFound, "there is no job \(id)")
+        }
+        guard let other = job.mergedInto else { return job }
+        guard let merged = try await read(id.queue, [other]).first else {
+            throw Problem(.notFound, "there is no job \(id)")
+        }
+        return merged
+    }
+
+    // MARK: Changing
+
+    /// Runs a script of a queue whose reply is words.
+    func run(_ script: Script, _ queue: QueueName, _ arguments: [String], extraKeys: [String] = []) async throws
+        -> [String]
+    {
+        try await context.redis.run(
+            script, keys: [keys.base(queue)] + extraKeys, arguments: head + arguments, budgetUs: JobStore.budgetUs
+        ).words
+    }
+}
+
+extension RedisReply {
+    /// A reply as words: its one word, or those of its array; numbers as text, nil as an empty word.
+    var words: [String] {
+        if case .array(let elements) = self { return elements.map { $0.word } }
+        return [word]
+    }
+
+    private var word: String {
+        switch self {
+        case .integer(let number): String(number)
+        default: string ?? ""
+        }
+    }
+}

@@ -1,0 +1,60 @@
+#!lua flags=allow-oom
+-- Renews the leases of a worker, tells it which executions to end, and takes back what it does not know of. Joined behind
+-- take.lua.
+-- KEYS    1 beginning of the queue's keys
+-- ARGV    now, run id, worker, what the worker says of itself (fields and values, their count first), then per execution:
+--         job, token, progress (JSON or empty)
+-- RETURNS per execution `ok`, `cancel`, `preempt`, `stale` or `gone`
+-- EFFECTS leases, progress, `workers`, `worker:<id>`; given back: states, queue, history
+-- COST    O(n log m) for n executions of m
+local worker = ARGV[3]
+local answers, known, renewed = {}, {}, {}
+local words = tonumber(ARGV[4])
+for at = 5 + words, #ARGV, 3 do
+  local number = ARGV[at]
+  known[number] = true
+  local job = call('HMGET', key(number), 'type', 'state')
+  local answer = 'stale'
+  if not job[1] then
+    answer = 'gone'
+  elseif match(job[2] or '', '^running token=(%d+)') == ARGV[at + 1] then
+    local until_ms = tonumber(match(job[2], ' until=(%d+)'))
+    local cancelled = tonumber(match(job[2], ' cancelled=(%d+)'))
+    local expiry = now + LEASE_MS
+    if until_ms then expiry = math.min(expiry, until_ms + 1000) end
+    if cancelled then expiry = math.min(expiry, cancelled + LEASE_MS) end
+    local list = renewed[job[1]]
+    if not list then
+      list = {}
+      renewed[job[1]] = list
+    end
+    list[#list + 1] = format('%d', expiry)
+    list[#list + 1] = number
+    if ARGV[at + 2] ~= '' then call('HSET', key(number), 'progress', ARGV[at + 2]) end
+    answer = cancelled and 'cancel' or (match(job[2], ' preempted=') and 'preempt' or 'ok')
+  end
+  answers[#answers + 1] = answer
+end
+for type, list in pairs(renewed) do call('ZADD', base .. 'leases:' .. type, 'XX', unpack(list)) end
+
+-- A lease whose reply was lost would be nobody's until it is over.
+for _, number in ipairs(call('SMEMBERS', base .. 'held:' .. worker)) do
+  if not known[number] then
+    local job = call('HMGET', key(number), 'type', 'state')
+    local started = tonumber(match(job[2] or '', '^running .*started=(%d+)'))
+    if not started or match(job[2], 'worker=(%S+)') ~= worker then
+      call('SREM', base .. 'held:' .. worker, number)
+    elseif now - started > 5000 then
+      call('SREM', base .. 'held:' .. worker, number)
+      call('ZREM', base .. 'leases:' .. job[1], number)
+      give_back(number, job[1], job[2], 'released')
+    end
+  end
+end
+call('ZADD', base .. 'workers', stamp, worker)
+if words > 0 then
+  call('HSET', base .. 'worker:' .. worker, 'seen', stamp, unpack(ARGV, 5, 4 + words))
+  call('PEXPIRE', base .. 'worker:' .. worker, 60000)
+end
+finish_up()
+return answers

@@ -1,0 +1,24 @@
+-- Changes what holds for a whole queue. Joined behind queue.lua.
+-- KEYS    1 beginning of the queue's keys
+-- ARGV    now, run id, then `pause`, `resume`, `type` with its name and settings (`concurrency=5 rate=10/1000 …`), `pools`
+--         with names and capacities, or `alert` with a type (or `*`) and a URL (empty for none)
+-- RETURNS `done`
+-- EFFECTS `settings`, `types`, `pools`, `alerts`; wakes workers for what may have room now
+-- COST    O(types)
+local op = ARGV[3]
+if op == 'pause' then
+  call('HSET', base .. 'settings', 'paused', stamp)
+elseif op == 'resume' then
+  call('HDEL', base .. 'settings', 'paused')
+elseif op == 'type' then
+  call('HSET', base .. 'types', ARGV[4], ARGV[5])
+elseif op == 'alert' then
+  if ARGV[5] == '' then call('HDEL', base .. 'alerts', ARGV[4]) else call('HSET', base .. 'alerts', ARGV[4], ARGV[5]) end
+else
+  call('DEL', base .. 'pools')
+  if #ARGV > 3 then call('HSET', base .. 'pools', unpack(ARGV, 4, #ARGV)) end
+end
+if op ~= 'pause' then
+  for _, type in ipairs(call('HKEYS', base .. 'types')) do wake(type) end
+end
+return 'done'
