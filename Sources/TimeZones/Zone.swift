@@ -6,7 +6,7 @@ public struct Zone: Sendable {
     let table: ZoneTable
 
     /// The name it was made from.
-    public var identifier: String { calendar.timeZone.identifier }
+    public let identifier: String
 
     /// - Parameter identifier: an IANA name such as `Europe/Berlin`; nil when there is none of that name.
     public init?(identifier: String) {
@@ -18,6 +18,7 @@ public struct Zone: Sendable {
         var calendar = Calendar(identifier: .iso8601)
         calendar.timeZone = zone
         self.calendar = calendar
+        self.identifier = identifier
         table = ZoneTable.of(zone)
     }
 
