@@ -1,4 +1,4 @@
 extension JobKindDefinition {
     /// The kinds that come with Quartermaster.
-    public static let standard = [JobKindDefinition(SimulatedKind.self)]
+    public static let standard = [JobKindDefinition(SimulatedKind.self), JobKindDefinition(CommandKind.self)]
 }
