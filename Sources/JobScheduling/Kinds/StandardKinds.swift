@@ -1,4 +1,7 @@
 extension JobKindDefinition {
     /// The kinds that come with Quartermaster.
-    public static let standard = [JobKindDefinition(SimulatedKind.self), JobKindDefinition(CommandKind.self)]
+    public static let standard = [
+        JobKindDefinition(SimulatedKind.self), JobKindDefinition(CommandKind.self),
+        JobKindDefinition(FileCleanupKind.self),
+    ]
 }
