@@ -1,7 +1,14 @@
 extension JobKindDefinition {
     /// The kinds that come with Quartermaster.
-    public static let standard = [
-        JobKindDefinition(SimulatedKind.self), JobKindDefinition(CommandKind.self),
-        JobKindDefinition(FileCleanupKind.self),
-    ]
+    public static let standard = standard()
+
+    /// The kinds that come with Quartermaster, with what the executable supplies to them.
+    /// - Parameter sinks: where `data_processing` may hand rows.
+    public static func standard(sinks: [DataSink] = []) -> [JobKindDefinition] {
+        [
+            JobKindDefinition(SimulatedKind.self), JobKindDefinition(CommandKind.self),
+            JobKindDefinition(FileCleanupKind.self),
+            JobKindDefinition(DataProcessingKind.self) { try DataProcessingKind(context: $0, sinks: sinks) },
+        ]
+    }
 }

@@ -39,6 +39,11 @@ final class CleanupWalk: Sendable {
         var errors: [String] = []
         var isFull = false
 
+        mutating func close() {
+            for folder in folders { closedir(folder.stream) }
+            folders = []
+        }
+
         deinit { for folder in folders { closedir(folder.stream) } }
     }
 
@@ -54,7 +59,10 @@ final class CleanupWalk: Sendable {
             if !state.isOpen, let failure = open(&state) { return .failed(failure) }
             let endUs = MonotonicClock.nowUs() + CleanupWalk.sliceUs
             for _ in 0..<CleanupWalk.sliceEntries {
-                if state.isFull || state.folders.isEmpty { return .done(result(state)) }
+                if state.isFull || state.folders.isEmpty {
+                    state.close()
+                    return .done(result(state))
+                }
                 next(&state)
                 if MonotonicClock.nowUs() > endUs { break }
             }

@@ -10,7 +10,7 @@ import Services
 /// |---|---|---|
 /// | `path` | a folder below the root, `logs/old`; `.` is the root itself | required |
 /// | `olderThanMs` | files that were changed at least this long ago, by the worker's clock; a number or `"7d"` | required |
-/// | `pattern` | of the file's name: `*` any run, `?` one character | `*` |
+/// | `pattern` | of the file's name: `*` any run, `?` one character; `*` is also what begins with a dot | `*` |
 /// | `recursive` | also in folders below, down to 64 levels | false |
 /// | `dryRun` | only says what it would delete | false |
 /// | `maxFiles` | ends after so many matching files, 1 to 1,000,000 | 10,000 |
@@ -25,7 +25,7 @@ import Services
 public final class FileCleanupKind: JobKind {
     public struct Config: Sendable {
         var parts: [String] = []
-        var pattern = NamePattern("*")!
+        var pattern = WildcardPattern("*")
         var olderThanMs = 0
         var isDryRun = false
         var isRecursive = false
@@ -49,10 +49,10 @@ public final class FileCleanupKind: JobKind {
         config.olderThanMs = try fields.durationMs("olderThanMs", in: 0...3_155_760_000_000)
             .required(fields.name("olderThanMs"))
         if let text = try fields.string("pattern", max: 255) {
-            guard let pattern = NamePattern(text) else {
+            guard !text.contains("/") else {
                 throw .field(fields.name("pattern"), "must be a pattern of names, without /")
             }
-            config.pattern = pattern
+            config.pattern = WildcardPattern(text)
         }
         config.isDryRun = try fields.bool("dryRun") ?? false
         config.isRecursive = try fields.bool("recursive") ?? false
