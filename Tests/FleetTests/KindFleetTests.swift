@@ -3,8 +3,8 @@ import JSON
 import TestSupport
 import Testing
 
-/// Programs that a worker runs for jobs, when the worker itself dies.
-@Suite struct CommandFleetTests {
+/// Kinds of jobs in real processes: what only the executable supplies, and what a worker's death leaves.
+@Suite struct KindFleetTests {
     @Test func aProgramDiesWithItsWorker() async throws {
         let redis = try RedisServer()
         let folder = try TemporaryFolder()
@@ -25,5 +25,23 @@ import Testing
         #expect(kill(pid, 0) == 0)
         worker.program.process.kill()
         #expect(await eventually { kill(pid, 0) != 0 && errno == ESRCH })
+    }
+
+    @Test func aReportShowsTheRulesOfTheRateLimiter() async throws {
+        let redis = try RedisServer()
+        let replica = try await Replica.serve(redis, "--with-worker", "--loops", "1")
+        try replica.rule(#"{"name":"api","strategy":"fixed_window","limit":7,"window":"1s"}"#)
+        let created = try replica.request(
+            "POST", "/api/jobs",
+            body: #"{"name":"a","type":"report_generation","config":{"report":"rate-limits","format":"csv"}}"#)
+        guard created.status == 201, case .string(let id)? = created.json?["id"] else {
+            throw SetUpFailure("no job: \(created.text)")
+        }
+        var text = ""
+        let isThere = try await eventually {
+            text = try replica.request("GET", "/api/jobs/\(id)/result").text
+            return text.contains("windowMs")
+        }
+        #expect(isThere && text.contains("api,true,enforce,api,limit,fixed_window,7,1000,identifier,1,"), "\(text)")
     }
 }
