@@ -44,7 +44,7 @@ struct DataLanguageTests {
         ("n", "lt", #""13""#, true), ("n", "lt", #""9""#, true), ("a", "in", "[1,6]", true), ("a", "in", "[]", false),
         ("t", "matches", #"" A*""#, true), ("t", "matches", #""A*""#, false), ("a", "matches", #""6""#, false),
         ("a", "exists", "true", true), ("z", "exists", "true", false), ("z", "exists", "false", true),
-        ("f", "eq", "true", true), ("none", "le", "1", false),
+        ("f", "eq", "true", true), ("none", "le", "1", false), ("n", "le", "13", false),
     ])
     func filters(_ field: String, _ comparison: String, _ value: String, _ holds: Bool) throws {
         let filter = try DataFilter(
