@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
+#include "spawn.h"
+
 extern int accept4(int, struct sockaddr *, socklen_t *, int);
 
 // In _GNU_SOURCE builds the socket calls take transparent unions, which Swift cannot pass; these take plain pointers.

@@ -6,6 +6,7 @@ import RateLimiting
 exit(
     run(
         services: [
-            RateLimitService.definition(), JobSchedulingService.definition(kinds: JobKindDefinition.standard),
+            RateLimitService.definition(),
+            JobSchedulingService.definition(kinds: JobKindDefinition.standard(reports: JobSupplies.reports)),
         ], arguments: CommandLine.arguments
     ).rawValue)

@@ -50,7 +50,9 @@ struct ConfigurationTests {
             "replicas": "3",
             "loops": "4", "services": "a,b", "rules": "r", "check-budget": "7", "drain-delay": "8", "drain-grace": "9",
             "log-level": "debug", "log-format": "json", "with-worker": "true", "concurrency": "6", "types": "a,b",
-            "queues": "c,d", "work-grace": "10",
+            "queues": "c,d", "allow-crash": "true", "command-directory": "/srv/programs",
+            "cleanup-root": "/srv/scratch",
+            "data-root": "/srv/data", "work-grace": "10",
         ]
         #expect(Set(values.keys) == Set(Setting.all.map(\.name)))
         for setting in Setting.all {

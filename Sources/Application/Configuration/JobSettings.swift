@@ -19,6 +19,14 @@ extension Setting {
             read: { (text, settings) throws(ConfigurationError) in
                 settings.serviceSettings["work-grace"] = String(try integer(text, 0...600_000))
             }, show: { $0.serviceSettings["work-grace"] ?? "25000" }),
+        Setting(
+            name: "allow-crash", value: nil, help: "simulated jobs may end their worker's process: for trials",
+            read: { (text, settings) throws(ConfigurationError) in
+                settings.serviceSettings["allow-crash"] = try flag(text) ? "true" : nil
+            }, show: { String($0.serviceSettings["allow-crash"] == "true") }),
+        passed("command-directory", "DIR", "programs that command jobs may run (default: none)"),
+        passed("cleanup-root", "DIR", "below it file_cleanup jobs may delete (default: nowhere)"),
+        passed("data-root", "DIR", "below it data_processing jobs may read files (default: nowhere)"),
     ]
 
     /// A setting that is text to us.

@@ -16,19 +16,19 @@ final class QueueEndpoints {
     func add(to routes: Routes) {
         routes.on(.get, "/api/queues", role: .read) { [unowned self] exchange, _ in
             var figures: [JSONValue] = []
-            for queue in try await store.queues() { figures.append(try await read(queue).json) }
+            for queue in try await store.queues() { figures.append(try await store.figures(queue).json) }
             exchange.reply(200, json: .array(figures))
         }
         for op in ["pause", "resume"] {
             routes.on(.post, "/api/queues/{name}/\(op)", role: .admin) { [unowned self] exchange, _ in
                 let queue = try QueueName(exchange.parameter(0)).required("name")
                 _ = try await store.run(JobScripts.settings, queue, [op])
-                exchange.reply(200, json: try await read(queue).json)
+                exchange.reply(200, json: try await store.figures(queue).json)
             }
         }
         routes.on(.get, "/api/job-types/{type}", role: .read) { [unowned self] exchange, _ in
             let (queue, type) = try QueueEndpoints.place(exchange)
-            let known = try await read(queue).types.first { $0.name == type }
+            let known = try await store.figures(queue).types.first { $0.name == type }
             guard known != nil || kinds[type] != nil else { throw Problem(.notFound, "there is no type \(type)") }
             exchange.reply(200, json: (known?.settings ?? TypeSettings()).json(type, queue))
         }
@@ -59,14 +59,6 @@ final class QueueEndpoints {
         let type = exchange.parameter(0)
         guard QueueName.isName(type) else { throw .field("type", "must be lower case letters, digits and _ . -") }
         return (try queue(exchange), type)
-    }
-
-    private func read(_ queue: QueueName) async throws -> QueueFigures {
-        let words = try await store.context.redis.run(
-            JobScripts.figures, keys: [store.keys.base(queue)], arguments: [""], budgetUs: JobStore.budgetUs
-        ).words
-        guard let figures = QueueFigures(queue, words) else { throw RedisError.unexpectedReply("figures") }
-        return figures
     }
 
     // MARK: Resources
@@ -110,7 +102,7 @@ final class QueueEndpoints {
         let base = store.keys.base(queue)
         let redis = store.context.redis
         var types: [JSONValue] = []
-        for type in try await read(queue).types where type.settings != TypeSettings() {
+        for type in try await store.figures(queue).types where type.settings != TypeSettings() {
             let words = try await redis.send(
                 ["HGETALL", base + "sla:" + type.name], key: base, budgetUs: JobStore.budgetUs
             ).words

@@ -7,9 +7,16 @@ public struct JobKindDefinition: Sendable {
     public let name: String
     private let makeRunner: @Sendable (ServiceContext) throws -> any KindRunner
 
+    /// A kind that needs nothing but what every service is given.
     public init<Kind: JobKind>(_ kind: Kind.Type) {
+        self.init(kind) { try Kind(context: $0) }
+    }
+
+    /// A kind that the executable supplies with more: closures of other services, lists of its own.
+    /// - Parameter make: makes the instance of one loop, and throws as `JobKind.init(context:)` does.
+    public init<Kind: JobKind>(_ kind: Kind.Type, make: @escaping @Sendable (ServiceContext) throws -> Kind) {
         name = kind.name
-        makeRunner = { KindBox(try Kind(context: $0)) }
+        makeRunner = { KindBox(try make($0)) }
     }
 
     /// The instance of one loop.

@@ -22,6 +22,9 @@ public struct Fields {
     /// The full name of a member, for messages.
     public func name(_ member: String) -> String { prefix + member }
 
+    /// Whether no member is left to read.
+    public var isEmpty: Bool { unread.isEmpty }
+
     /// Any value, or nil when absent or null.
     public mutating func value(_ member: String) -> JSONValue? {
         guard let value = unread.removeValue(forKey: member), value != .null else { return nil }
