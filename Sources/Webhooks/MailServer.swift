@@ -59,7 +59,7 @@ extension OutgoingClient {
         // Beside libcurl's own, since it counts the time in the queue and does not wait for a last word.
         let timer = loop.after(us: Int64(mail.timeoutMs) * 1000) { call.end(.failure(.timedOut)) }
         cancellation?.onCancel { call.end(.failure(.cancelled)) }
-        MailThreads.shared.submit(call)
+        mailThreads.submit(call)
         let outcome = await call.wait()
         timer.cancel()
         cancellation?.onCancel(nil)

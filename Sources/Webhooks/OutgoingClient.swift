@@ -10,13 +10,25 @@ public final class OutgoingClient {
     let fixedNames: [String]
     let authorities: String?
     let loop: EventLoop
+    let mailThreads: MailThreads
     private let transfers: TransferLoop
 
     /// - Parameters:
     ///   - policy: where HTTP requests may go. Mail goes to the server of the settings, wherever that is.
     ///   - fixedNames: addresses of names, before any name server is asked: `name:port:address[,address…]`.
     ///   - authorities: a file of the certificates to trust instead of the system's.
-    public init(loop: EventLoop, policy: AddressPolicy, fixedNames: [String] = [], authorities: String? = nil) {
+    public convenience init(
+        loop: EventLoop, policy: AddressPolicy, fixedNames: [String] = [], authorities: String? = nil
+    ) {
+        self.init(
+            loop: loop, policy: policy, fixedNames: fixedNames, authorities: authorities, mailThreads: .shared)
+    }
+
+    init(
+        loop: EventLoop, policy: AddressPolicy, fixedNames: [String] = [], authorities: String? = nil,
+        mailThreads: MailThreads
+    ) {
+        self.mailThreads = mailThreads
         self.loop = loop
         self.policy = policy
         self.authorities = authorities

@@ -50,7 +50,6 @@ public final class SMTPPeer: Sendable {
         case "": "220 peer ready"
         case "EHLO": "250-peer\r\n250 8BITMIME"
         case "DATA": "354 go on"
-        case "AUTH": "235 welcome"
         case "QUIT": "221 bye"
         case ".": "250 2.0.0 taken as 42"
         default: "250 2.1.0 ok"

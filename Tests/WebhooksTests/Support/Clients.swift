@@ -1,16 +1,20 @@
 import EventLoops
 import Glibc
 import TestSupport
-import Webhooks
+
+@testable import Webhooks
 
 /// A client on a loop of its own.
 func client(
-    inside: String = "true", hosts: String = "", fixedNames: [String] = [], authorities: String? = nil
+    inside: String = "true", hosts: String = "", fixedNames: [String] = [], authorities: String? = nil,
+    mailThreads: Int = 8
 ) async throws -> OnLoop<OutgoingClient> {
     signal(SIGPIPE, SIG_IGN)
     let policy = try AddressPolicy(hosts: hosts, inside: inside)
+    let threads = MailThreads(maxThreads: mailThreads)
     return await OnLoop {
-        OutgoingClient(loop: $0, policy: policy, fixedNames: fixedNames, authorities: authorities)
+        OutgoingClient(
+            loop: $0, policy: policy, fixedNames: fixedNames, authorities: authorities, mailThreads: threads)
     }
 }
 
