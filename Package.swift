@@ -27,6 +27,7 @@ let package = Package(
         .systemLibrary(name: "CLibevent", providers: [.apt(["libevent-dev"])]),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .target(name: "Bytes"),
         .target(name: "Telemetry", dependencies: ["Bytes"]),
         .target(name: "Digests", dependencies: ["Bytes", "CSodium"]),
@@ -35,6 +36,7 @@ let package = Package(
         .target(name: "EventLoops", dependencies: ["CLibevent", "CLinux"], cSettings: gnu),
         .target(name: "Redis", dependencies: ["Bytes", "CHiredis", "EventLoops"]),
         .target(name: "HTTP", dependencies: ["Bytes", "EventLoops", "JSON"], cSettings: gnu),
+        .target(name: "Webhooks", dependencies: ["Bytes", "CCurl", "EventLoops"], cSettings: gnu),
         service(
             "Services", dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Telemetry"],
             lua: "services", ["presence"]),
@@ -53,6 +55,7 @@ let package = Package(
             "JobScheduling",
             dependencies: [
                 "Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry", "TimeZones",
+                "Webhooks",
             ],
             lua: "job_scheduling",
             [
@@ -97,8 +100,9 @@ let package = Package(
             "JobScheduling",
             [
                 "Application", "Bytes", "Digests", "EventLoops", "HTTP", "JSON", "JobScheduling", "Redis", "Services",
-                "Telemetry", "TimeZones",
+                "Telemetry", "TimeZones", "Webhooks",
             ]),
+        tests("Webhooks", ["Bytes", "EventLoops", "HTTP", "Webhooks"]),
         tests("Fleet", ["Digests", "EventLoops", "JSON", "Quartermaster"]),
     ]
 )

@@ -10,11 +10,11 @@ export SWIFT_BACKTRACE=enable=no
 
 # Debian's names of what is needed: to build, to run, and by tests and benches.
 # shellcheck disable=SC2034
-build_packages=(libevent-dev libhiredis-dev libsodium-dev)
+build_packages=(libevent-dev libhiredis-dev libsodium-dev libcurl4-openssl-dev)
 # shellcheck disable=SC2034
-run_packages=(redis-server util-linux tzdata)
+run_packages=(redis-server util-linux tzdata ca-certificates)
 # shellcheck disable=SC2034
-test_packages=(redis-tools nginx-light)
+test_packages=(redis-tools nginx-light openssl python3-aiosmtpd)
 
 say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
 fail() {
@@ -39,15 +39,22 @@ is_there() {
     libevent-dev) has_header event2/event.h ;;
     libhiredis-dev) has_header hiredis/hiredis.h ;;
     libsodium-dev) has_header sodium.h ;;
+    libcurl4-openssl-dev) has_header curl/curl.h ;;
     redis-server) command -v redis-server >/dev/null ;;
     redis-tools) command -v redis-cli >/dev/null && command -v redis-benchmark >/dev/null ;;
     util-linux) command -v setpriv >/dev/null && command -v taskset >/dev/null ;;
     tzdata) [ -e "${TZDIR:-/usr/share/zoneinfo}/Europe/Berlin" ] ;;
     nginx-light) command -v nginx >/dev/null ;;
+    openssl) command -v openssl >/dev/null ;;
+    python3-aiosmtpd) command -v aiosmtpd >/dev/null ;;
+    ca-certificates) [ -e /etc/ssl/certs/ca-certificates.crt ] ;;
     *) dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed' ;;
   esac
 }
-has_header() { [ -e "/usr/include/$1" ] || [ -e "/usr/local/include/$1" ]; }
+# Some of Debian's headers are in a folder of the machine's kind.
+has_header() {
+  [ -e "/usr/include/$1" ] || [ -e "/usr/local/include/$1" ] || compgen -G "/usr/include/*-linux-gnu*/$1" >/dev/null
+}
 
 # Installs those of the Debian packages named that are missing; where it cannot, it says what to install by hand.
 need_packages() {

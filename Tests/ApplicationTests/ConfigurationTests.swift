@@ -53,6 +53,9 @@ struct ConfigurationTests {
             "queues": "c,d", "allow-crash": "true", "command-directory": "/srv/programs",
             "cleanup-root": "/srv/scratch",
             "data-root": "/srv/data", "work-grace": "10",
+            "http-allowed-hosts": "a.example,*.b.example",
+            "http-allow-private": "10.0.0.0/8", "webhook-secrets": "s", "smtp-url": "smtp://mail.example:587",
+            "smtp-from": "a@b.example",
         ]
         #expect(Set(values.keys) == Set(Setting.all.map(\.name)))
         for setting in Setting.all {
@@ -133,6 +136,17 @@ struct SecretsTests {
     ])
     func theRedisURLIsShownWithoutCredentials(_ url: String, _ shown: String) throws {
         let setting = try #require(Setting.all.first { $0.name == "redis" })
+        var configuration = Configuration()
+        try setting.read(url, &configuration)
+        #expect(setting.show(configuration) == shown)
+    }
+
+    @Test(arguments: [
+        ("smtp://user:s3cret@host:587", "smtp://host:587"), ("smtps://user:s3@cret@[::1]:465", "smtps://[::1]:465"),
+        ("smtp://host?starttls=never", "smtp://host?starttls=never"), ("smtp://user:s3cret", ""), ("user:s3cret", ""),
+    ])
+    func theMailServerIsShownWithoutCredentials(_ url: String, _ shown: String) throws {
+        let setting = try #require(Setting.all.first { $0.name == "smtp-url" })
         var configuration = Configuration()
         try setting.read(url, &configuration)
         #expect(setting.show(configuration) == shown)

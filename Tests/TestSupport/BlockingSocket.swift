@@ -13,9 +13,14 @@ public final class BlockingSocket {
     public private(set) var unread: [UInt8] = []
     private var taken = 0
 
-    public init(_ address: Sockets.Address) throws {
+    public convenience init(_ address: Sockets.Address) throws {
+        self.init(descriptor: try Sockets.connect(address))
+    }
+
+    /// Takes over a connected socket.
+    public init(descriptor: Int32) {
         signal(SIGPIPE, SIG_IGN)
-        descriptor = try Sockets.connect(address)
+        self.descriptor = descriptor
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
         var timeout = timeval(tv_sec: Int(longestWaitUs / 1_000_000), tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))

@@ -29,6 +29,31 @@ extension Setting {
         passed("data-root", "DIR", "below it data_processing jobs may read files (default: nowhere)"),
     ]
 
+    /// What the kinds of jobs are told that reach out.
+    static let outgoing: [Setting] = [
+        passed(
+            "http-allowed-hosts", "HOST,…",
+            "hosts that http jobs may call, *.example.com for those below (default: any)"),
+        passed(
+            "http-allow-private", "true|CIDR,…", "other than public addresses that http jobs may call (default: none)"),
+        passed("webhook-secrets", "FILE", "secrets that sign http jobs, a line `name secret` each"),
+        Setting(
+            name: "smtp-url", value: "URL",
+            help: "mail server: smtp://[user:password@]host[:port][?starttls=required|never], smtps://…",
+            read: { (text, settings) throws(ConfigurationError) in settings.serviceSettings["smtp-url"] = text },
+            show: { withoutPassword($0.serviceSettings["smtp-url"] ?? "") }),
+        passed("smtp-from", "ADDRESS", "who email_sending jobs are from unless they say"),
+    ]
+
+    /// A URL without user and password; nothing of one that may be mistyped and show them.
+    private static func withoutPassword(_ url: String) -> String {
+        let scheme = url.firstRange(of: "://").map { url[..<$0.upperBound] } ?? ""
+        let server = (url.lastIndex(of: "@").map { url[url.index(after: $0)...] } ?? url[...].dropFirst(scheme.count))
+        let port = server.hasPrefix("[") ? server.drop { $0 != "]" } : server.drop { $0 != ":" }
+        let isPlain = port.dropFirst().prefix { $0 != "?" }.allSatisfy { $0.isNumber || $0 == ":" }
+        return isPlain ? String(scheme + server) : ""
+    }
+
     /// A setting that is text to us.
     private static func passed(_ name: String, _ value: String, _ help: String) -> Setting {
         Setting(

@@ -8,7 +8,8 @@ extension JobKindDefinition {
     ///   - sinks: where `data_processing` may hand rows.
     public static func standard(reports: [ReportSource] = [], sinks: [DataSink] = []) -> [JobKindDefinition] {
         [
-            JobKindDefinition(SimulatedKind.self), JobKindDefinition(CommandKind.self),
+            JobKindDefinition(SimulatedKind.self), JobKindDefinition(HTTPKind.self),
+            JobKindDefinition(EmailKind.self), JobKindDefinition(CommandKind.self),
             JobKindDefinition(FileCleanupKind.self),
             JobKindDefinition(DataProcessingKind.self) { try DataProcessingKind(context: $0, sinks: sinks) },
             JobKindDefinition(ReportKind.self) { ReportKind(context: $0, sources: reports + [.queues]) },
