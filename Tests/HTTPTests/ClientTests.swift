@@ -57,7 +57,9 @@ import Testing
         try withClient(server) { client in
             await #expect(throws: HTTPClientError.timeout) { try await client.send(.get, "/never", timeoutUs: 50000) }
             await #expect(throws: HTTPClientError.connectionLost) { try await client.send(.get, "/cut") }
-            await #expect(throws: HTTPClientError.self) { _ = try await client.openEvents("/none") }
+            let refusal = await #expect(throws: HTTPClientError.self) { _ = try await client.openEvents("/none") }
+            guard case .refused(404, let body)? = refusal else { throw refusal ?? .closed }
+            #expect(try await client.send(.get, "/none").body == body && !body.isEmpty)
             client.close()
             await #expect(throws: HTTPClientError.closed) { try await client.send(.get, "/") }
             let nobody = HTTPClient(loop: server.loop, address: .tcp(host: "127.0.0.1", port: 1), host: "x")

@@ -22,18 +22,27 @@ enum Files {
 
 /// Text to the standard streams.
 enum Output {
-    /// A line to standard output, at once.
-    static func line(_ text: String) { write(text, to: 1) }
+    /// A line to standard output, at once; whether it was taken.
+    @discardableResult
+    static func line(_ text: String) -> Bool { write(text, to: 1) }
 
     /// A line to standard error.
-    static func note(_ text: String) { write(text, to: 2) }
+    static func note(_ text: String) { _ = write(text, to: 2) }
 
-    private static func write(_ text: String, to descriptor: Int32) {
+    /// The columns of the terminal that standard output is; nil when it is none.
+    static var terminalWidth: Int? {
+        var size = winsize()
+        guard isatty(1) == 1, ioctl(1, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+        return Int(size.ws_col)
+    }
+
+    private static func write(_ text: String, to descriptor: Int32) -> Bool {
         var bytes = Array((text + "\n").utf8)[...]
         while !bytes.isEmpty {
             let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count <= 0 { return }
+            if count <= 0 { return false }
             bytes = bytes.dropFirst(count)
         }
+        return true
     }
 }

@@ -10,25 +10,26 @@ import Telemetry
 ///   - services: the services that this executable has.
 ///   - arguments: the whole command line, the program's name first.
 public func run(services: [ServiceDefinition], arguments: [String]) -> ExitCode {
-    // Before any thread is started, so that none is left that a signal would end.
-    Signals.block([SIGTERM, SIGINT])
     var rest = Array(arguments.dropFirst())
     let command = rest.isEmpty ? "help" : rest.removeFirst()
     do {
         switch command {
         case "help", "--help", "-h": return show(Help.text)
         case "version", "--version": return show(Help.version)
-        case "rules": return try RulesCommand.run(rest)
         case "serve", "work", "dev", "check-config":
+            // Before any thread is started, so that none is left that a signal would end.
+            Signals.block([SIGTERM, SIGINT])
             let result = try reader().read(rest)
             if result.wantsHelp { return show(Help.text) }
             if let word = result.arguments.first {
-                throw ConfigurationReader.UsageError(description: "\(command) takes no argument: \(word)")
+                throw UsageError(description: "\(command) takes no argument: \(word)")
             }
             return try ServeCommand(command: command, result: result, services: services).run()
-        default: throw ConfigurationReader.UsageError(description: "there is no command \(command)")
+        case _ where ServiceCommand.isFirstWord(command):
+            return try ServiceCommand.run([command] + rest)
+        default: throw UsageError(description: "there is no command \(command)")
         }
-    } catch let error as ConfigurationReader.UsageError {
+    } catch let error as UsageError {
         Output.note("quartermaster: \(error); see quartermaster help")
         return .usage
     } catch let error as ConfigurationError {
@@ -44,11 +45,6 @@ public func run(services: [ServiceDefinition], arguments: [String]) -> ExitCode 
         Output.note("quartermaster: \(error)")
         return .software
     }
-}
-
-/// A command that was understood and did not succeed.
-struct CommandFailure: Error, CustomStringConvertible {
-    let description: String
 }
 
 func reader() -> ConfigurationReader {

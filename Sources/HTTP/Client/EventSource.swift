@@ -19,6 +19,7 @@ public struct ServerSentEvent: Sendable, Equatable {
 public final class EventSource {
     private static let maxWaiting = 256
     private static let maxLineBytes = 8 << 20
+    private static let maxRefusalBytes = 65_536
 
     private let connection: ClientConnection
     private let text = ByteBuffer()
@@ -27,6 +28,8 @@ public final class EventSource {
     private var name = ""
     private var data: [String] = []
     private var hasBegun = false
+    /// The status of a response that is no stream of events, while its body comes.
+    private var refusal: Int?
     private var outcome: Result<Void, HTTPClientError>?
     private var waiter: UnsafeContinuation<Void, Never>?
     var onEnd: (() -> Void)?
@@ -65,13 +68,18 @@ public final class EventSource {
         switch event {
         case .head(let status, let fields):
             let type = fields.first { $0.name.lowercased() == "content-type" }?.value ?? "none"
-            guard status == 200, type.hasPrefix("text/event-stream") else {
+            guard status == 200 else { return refusal = status }
+            guard type.hasPrefix("text/event-stream") else {
                 return fail(.malformed("status \(status), content type \(type)"))
             }
             hasBegun = true
             wake()
         case .data(let bytes):
             text.append(bytes)
+            if let refusal {
+                if text.count > EventSource.maxRefusalBytes { refuse(refusal) }
+                return
+            }
             while let end = text.view.firstIndex(of: 0x0A) {
                 let line = text.view.slice(0, end > 0 && text.view[end - 1] == 0x0D ? end - 1 : end).string
                 text.consume(end + 1)
@@ -79,7 +87,7 @@ public final class EventSource {
             }
             if text.count > EventSource.maxLineBytes { return fail(.tooLarge) }
             if events.count > EventSource.maxWaiting { connection.reads = false }
-        case .end: end(.success(()))
+        case .end: if let refusal { refuse(refusal) } else { end(.success(())) }
         case .failed(let error): fail(error)
         }
     }
@@ -106,6 +114,10 @@ public final class EventSource {
         case "id": lastID = String(value)
         default: break
         }
+    }
+
+    private func refuse(_ status: Int) {
+        fail(.refused(status: status, body: Array(text.view.buffer.prefix(EventSource.maxRefusalBytes))))
     }
 
     private func end(_ outcome: Result<Void, HTTPClientError>) {

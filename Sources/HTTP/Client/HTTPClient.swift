@@ -43,7 +43,7 @@ public final class HTTPClient {
         }
     }
 
-    /// Subscribes to server-sent events. A response that is none is thrown as `.malformed` with its status.
+    /// Subscribes to server-sent events. A response with another status than 200 is thrown as `.refused`.
     public func openEvents(
         _ target: String, headers: [(String, String)] = [], timeoutUs: Int64 = 30_000_000
     ) async throws(HTTPClientError) -> EventSource {

@@ -42,6 +42,8 @@ public enum HTTPClientError: Error, Equatable, CustomStringConvertible {
     case timeout
     /// What came is no response of HTTP/1.
     case malformed(String)
+    /// Instead of a stream of events the server sent this (the body cut off after 64 KiB).
+    case refused(status: Int, body: [UInt8])
     /// The response is larger than the client takes.
     case tooLarge
     /// The client was closed.
@@ -53,6 +55,7 @@ public enum HTTPClientError: Error, Equatable, CustomStringConvertible {
         case .connectionLost: "the connection ended before the response did"
         case .timeout: "no response in time"
         case .malformed(let what): "the response is malformed: \(what)"
+        case .refused(let status, _): "the response has status \(status)"
         case .tooLarge: "the response is too large"
         case .closed: "the client was closed"
         }
