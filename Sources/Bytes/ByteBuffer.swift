@@ -186,13 +186,18 @@ public enum Decimal {
     @inlinable
     public static func write(_ value: Int, to target: UnsafeMutablePointer<UInt8>) -> Int {
         var rest = value.magnitude
-        var length = value < 0 ? 1 : 0
-        if value < 0 { target[0] = 0x2D }
-        var probe = rest
-        repeat {
+        var length = 1
+        if value < 0 {
+            target[0] = 0x2D
+            length = 2
+        }
+        var bound: UInt = 10
+        while rest >= bound {
             length += 1
-            probe /= 10
-        } while probe > 0
+            let (next, overflow) = bound.multipliedReportingOverflow(by: 10)
+            if overflow { break }
+            bound = next
+        }
         var at = length
         repeat {
             at -= 1

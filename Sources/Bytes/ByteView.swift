@@ -83,7 +83,17 @@ public struct ByteView {
     public func equalsIgnoringCase(_ lowercased: StaticString) -> Bool {
         guard count == lowercased.utf8CodeUnitCount else { return false }
         let other = lowercased.utf8Start
-        for i in 0..<count where base[i].asciiLowercased != other[i] { return false }
+        var i = 0
+        while i &+ 8 <= count {
+            let word = UnsafeRawPointer(base + i).loadUnaligned(as: UInt64.self)
+            let wanted = UnsafeRawPointer(other + i).loadUnaligned(as: UInt64.self)
+            if word != wanted, word.asciiLowercased != wanted { return false }
+            i &+= 8
+        }
+        while i < count {
+            if base[i].asciiLowercased != other[i] { return false }
+            i &+= 1
+        }
         return true
     }
 
@@ -150,6 +160,19 @@ public struct ByteView {
     static func mix(_ value: UInt64) -> UInt64 {
         let product = value.multipliedFullWidth(by: 0xD6E8_FEB8_6659_FD93)
         return product.high ^ product.low
+    }
+}
+
+extension UInt64 {
+    /// Eight bytes at once, each as `UInt8.asciiLowercased` has it.
+    @inlinable
+    var asciiLowercased: UInt64 {
+        let low: UInt64 = 0x7F7F_7F7F_7F7F_7F7F
+        // Sums of seven bits set the eighth where a byte is at least `A`, or above `Z`; a byte beyond ASCII has it already.
+        let fromA = (self & low) &+ 0x3F3F_3F3F_3F3F_3F3F
+        let aboveZ = (self & low) &+ 0x2525_2525_2525_2525
+        let capitals = fromA & ~aboveZ & ~self & ~low
+        return self | capitals &>> 2
     }
 }
 

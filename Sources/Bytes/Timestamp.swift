@@ -11,11 +11,15 @@ public struct Timestamp: Sendable, Hashable, Comparable {
     /// Appends the time in UTC with milliseconds, always 24 bytes: `2026-11-22T23:05:00.123Z`. Microseconds are cut
     /// off, never rounded up; a year outside 0000 to 9999 becomes the nearest moment that can be written.
     public func appendRFC3339(to buffer: ByteBuffer) {
+        buffer.didAppend(writeRFC3339(to: buffer.reserve(24)))
+    }
+
+    /// The same at `at`, which has room for it; returns the 24.
+    public func writeRFC3339(to at: UnsafeMutablePointer<UInt8>) -> Int {
         let clamped = min(max(us, Timestamp.earliestUs), Timestamp.latestUs)
         let (day, inDayUs) = clamped.flooredDivision(by: 86_400_000_000)
         let date = CalendarDate(daysSinceEpoch: Int(day))
         let ms = Int(inDayUs / 1000)
-        let at = buffer.reserve(24)
         put4(at, date.year)
         at[4] = 0x2D
         put2(at + 5, date.month)
@@ -31,7 +35,7 @@ public struct Timestamp: Sendable, Hashable, Comparable {
         at[20] = digit(ms / 100 % 10)
         put2(at + 21, ms % 100)
         at[23] = 0x5A
-        buffer.didAppend(24)
+        return 24
     }
 
     /// The text of `appendRFC3339`.

@@ -15,10 +15,10 @@ public final class Deadline {
     fileprivate var previous: Unmanaged<Deadline>?
     fileprivate var next: Unmanaged<Deadline>?
     fileprivate let wheel: DeadlineWheel
-    // Safe because the holder owns this object.
-    fileprivate unowned(unsafe) let holder: any DeadlineHolder
+    /// Set once, before the deadline is first moved. Safe because the holder owns this object.
+    public unowned(unsafe) var holder: (any DeadlineHolder)?
 
-    public init(wheel: DeadlineWheel, holder: any DeadlineHolder) {
+    public init(wheel: DeadlineWheel, holder: (any DeadlineHolder)? = nil) {
         self.wheel = wheel
         self.holder = holder
     }
@@ -106,7 +106,7 @@ public final class DeadlineWheel {
                 let isDue = deadline.us <= loop.nowUs
                 if isDue { deadline.us = .max }
                 place(deadline)
-                if isDue { deadline.holder.deadlinePassed() }
+                if isDue { deadline.holder?.deadlinePassed() }
             }
         }
         if linked == 0 {

@@ -102,7 +102,10 @@ struct ByteBufferTests {
         }
     }
 
-    @Test(arguments: [0, 1, 9, 10, 99, 100, 12_345, -1, -10, Int.max, Int.min, 1_000_000_007])
+    @Test(arguments: [
+        0, 1, 9, 10, 99, 100, 12_345, -1, -10, Int.max, Int.min, 1_000_000_007, 999_999_999_999_999_999,
+        1_000_000_000_000_000_000,
+    ])
     func decimals(_ value: Int) {
         let buffer = ByteBuffer()
         buffer.append(decimal: value)

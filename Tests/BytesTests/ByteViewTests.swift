@@ -32,6 +32,21 @@ struct ByteViewTests {
         #expect(UInt8(ascii: "[").asciiLowercased == UInt8(ascii: "["))
     }
 
+    /// Eight bytes are compared at once; each counts as it does alone, wherever it stands.
+    @Test func ignoresCaseInLongTextAsInShort() {
+        for place in 0..<19 {
+            for byte in UInt8.min...UInt8.max {
+                var text = [UInt8]("Transfer-Encoding19".utf8)
+                let wanted = [UInt8]("transfer-encoding19".utf8)
+                text[place] = byte
+                let isEqual = text.withByteView { $0.equalsIgnoringCase("transfer-encoding19") }
+                #expect(isEqual == (byte.asciiLowercased == wanted[place]), "\(byte) at \(place)")
+            }
+        }
+        #expect(!ByteView("@@@@@@@@").equalsIgnoringCase("````````"))
+        #expect(!ByteView("[[[[[[[[").equalsIgnoringCase("{{{{{{{{"))
+    }
+
     @Test func findsBytes() {
         let view = ByteView("a,b,c")
         #expect(view.firstIndex(of: UInt8(ascii: ",")) == 1)

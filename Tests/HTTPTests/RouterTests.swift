@@ -82,6 +82,30 @@ import Testing
         }
     }
 
+    /// Plain paths are found by themselves, before the patterns that match them, too.
+    @Test func plainPathsAreFoundAmongMany() throws {
+        let server = try TestServer { router, _ in
+            for i in 0..<200 {
+                for method in i % 3 == 0 ? [HTTPMethod.get, .post] : [.put] {
+                    router.on(
+                        method, "/p/\(i)",
+                        .immediate { exchange in exchange.reply(200) { $0.value("\(method.name) \(i)") } })
+                }
+            }
+            router.on(
+                .get, "/p/{i}", .immediate { exchange in exchange.reply(200) { $0.value(exchange.parameter(0)) } })
+        }
+        let client = try server.connect()
+        for i in 0..<201 {
+            let isThird = i % 3 == 0 && i < 200
+            #expect(try ask(client, "GET", "/p/\(i)").body == (isThird ? "\"GET \(i)\"" : "\"\(i)\""))
+            #expect(try ask(client, "HEAD", "/p/\(i)").status == 200)
+            #expect(try ask(client, "PUT", "/p/\(i)").status == (isThird || i == 200 ? 405 : 200))
+        }
+        #expect(try ask(client, "POST", "/p/198").body == "\"POST 198\"")
+        #expect(try ask(client, "DELETE", "/p/3").field("Allow") == "GET, HEAD, POST, OPTIONS")
+    }
+
     @Test func saysWhatIsNotThere() throws {
         let client = try server().connect()
         // The test server's own routes take any path for GET and POST.

@@ -7,72 +7,71 @@
 -- RETURNS see check_one
 -- EFFECTS see check_one; leases that have ended are dropped when new ones are written
 -- COST    O(log n + cost + dropped)
-local concurrency = {arity = 3}
+local arity = 3
+local limit, lease, prefix = ARGV[p] + 0, ARGV[p + 1] + 0, ARGV[p + 2]
+local ends = now + lease
 
-local function text(number) return string.format('%d', number) end
+local function text(number) return format('%d', number) end
 
-function concurrency.load(key, p)
-  local lease = tonumber(ARGV[p + 1])
-  local state = {
-    limit = tonumber(ARGV[p]), lease = lease, ends = now + lease, prefix = ARGV[p + 2], key = key, fresh = {},
-    stored = 0, newest = 0,
-  }
-  state.after = '(' .. text(now)
+-- The least score that is held, as Redis takes it; how many leases are held and which this call takes; the last end, and
+-- whether the clock was set.
+local after = '(' .. text(now)
+local stored, fresh, newest, reset
+
+local function load(key)
+  stored, fresh, newest, reset = 0, {}, 0, false
   local last = redis.pcall('ZRANGE', key, -1, -1, 'WITHSCORES')
-  if last.err then return {broken = true} end
-  if not last[2] or tonumber(last[2]) <= now then return state end
-  local _, _, reset = settle(last[2] - lease)
-  state.newest = reset and state.ends or tonumber(last[2])
-  state.unsaved = reset
-  state.stored = redis.call('ZCOUNT', key, state.after, '+inf')
-  return state
-end
-
-function concurrency.decide(state, cost)
-  if cost > state.limit then return 'exceeds', 0 end
-  local missing = state.stored + #state.fresh + cost - state.limit
-  if missing <= 0 then return 'allowed', 0 end
-  return 'refused', concurrency.freed(state, missing) - now
+  if last.err then return false end
+  if not last[2] or last[2] + 0 <= now then return true end
+  local _
+  _, _, reset = settle(last[2] - lease)
+  newest = reset and ends or last[2] + 0
+  stored = redis.call('ZCOUNT', key, after, '+inf')
+  return true, reset
 end
 
 -- When the n-th place becomes free.
-function concurrency.freed(state, n)
-  if #state.fresh > 0 then
+local function freed(key, n)
+  if #fresh > 0 then
     -- Leases held at the time of a clock that is ahead of ours may end after those of this call.
-    local before = redis.call('ZCOUNT', state.key, state.after, text(state.ends))
+    local before = redis.call('ZCOUNT', key, after, text(ends))
     if n > before then
-      if n <= before + #state.fresh then return state.ends end
-      n = n - #state.fresh
+      if n <= before + #fresh then return ends end
+      n = n - #fresh
     end
   end
-  local lease = redis.call('ZRANGEBYSCORE', state.key, state.after, '+inf', 'WITHSCORES', 'LIMIT', n - 1, 1)
-  return math.min(lease[2], state.newest)
+  local held = redis.call('ZRANGEBYSCORE', key, after, '+inf', 'WITHSCORES', 'LIMIT', n - 1, 1)
+  return math.min(held[2], newest)
 end
 
-function concurrency.commit(state, cost, ordinal)
-  local id = state.prefix .. '-' .. ordinal
-  state.fresh[#state.fresh + 1] = id
-  for i = 2, cost do state.fresh[#state.fresh + 1] = id .. '#' .. i end
-  state.newest = math.max(state.newest, state.ends)
+local function take(key, cost, consumes, ordinal)
+  if cost > limit then return 'exceeds', 0 end
+  local missing = stored + #fresh + cost - limit
+  if missing > 0 then return 'refused', freed(key, missing) - now end
+  if consumes then
+    local id = prefix .. '-' .. ordinal
+    fresh[#fresh + 1] = id
+    for i = 2, cost do fresh[#fresh + 1] = id .. '#' .. i end
+    if ends > newest then newest = ends end
+  end
+  return 'allowed', 0
 end
 
-function concurrency.report(state)
-  local used = state.stored + #state.fresh
-  return math.max(0, state.limit - used), used > 0 and state.newest - now or 0
+local function report()
+  local used = stored + #fresh
+  return used < limit and limit - used or 0, used > 0 and newest - now or 0
 end
 
-function concurrency.life(state)
-  return state.stored + #state.fresh > 0 and math.ceil((state.newest - now) / 1000) or 0
-end
+local function life() return stored + #fresh > 0 and ceil((newest - now) / 1000) or 0 end
 
-function concurrency.save(key, state)
+local function save(key)
   redis.call('ZREMRANGEBYSCORE', key, '-inf', text(now))
-  local leases = state.unsaved and redis.call('ZRANGEBYSCORE', key, '(' .. text(state.ends), '+inf') or {}
-  for i = 1, #state.fresh do leases[#leases + 1] = state.fresh[i] end
-  local ends = text(state.ends)
+  local leases = reset and redis.call('ZRANGEBYSCORE', key, '(' .. text(ends), '+inf') or {}
+  for i = 1, #fresh do leases[#leases + 1] = fresh[i] end
+  local score = text(ends)
   local command = {'ZADD', key}
   for i = 1, #leases do
-    command[#command + 1] = ends
+    command[#command + 1] = score
     command[#command + 1] = leases[i]
     if #command > 4000 then
       redis.call(unpack(command))
@@ -80,7 +79,7 @@ function concurrency.save(key, state)
     end
   end
   if #command > 2 then redis.call(unpack(command)) end
-  expire(key, math.max(1, concurrency.life(state)))
+  expire(key, life())
 end
 
-function concurrency.refund() return 'unsupported' end
+local function refund() return 'unsupported' end

@@ -4,50 +4,43 @@
 -- RETURNS see check_one
 -- EFFECTS see check_one
 -- COST    O(1)
-local fixed_window = {arity = 2}
+local arity = 2
+local limit, window = ARGV[p] + 0, ARGV[p + 1] + 0
+-- The window, what is used in it, whether there is a key, and whether that key is known to end with the window: one from
+-- which all was given back ends sooner.
+local from, used, found, keeps
 
-function fixed_window.load(key, p)
-  local window = tonumber(ARGV[p + 1])
-  local state = {limit = tonumber(ARGV[p]), window = window, used = 0, from = now - now % window}
+local function load(key)
+  from, used, found, keeps = now - now % window, 0, false, false
   local value = redis.pcall('GET', key)
-  if not value then return state end
-  local used, from
-  if type(value) == 'string' then used, from = string.match(value, '^used=(%d+) from=(%d+)$') end
-  if not used then return {broken = true} end
-  local _, began, reset = settle(tonumber(from))
-  if began >= state.from then
-    state.unsaved = reset
-    state.from = began - began % window
-    state.used = tonumber(used)
-    state.found = true
-  end
-  return state
+  if not value then return true end
+  if value.err then return false end
+  local count, time = match(value, '^used=([0-9]+) from=([0-9]+)$')
+  if not count then return false end
+  local _, began, reset = settle(time + 0)
+  if began < from then return true end
+  from, used, found = began - began % window, count + 0, true
+  keeps = used > 0 and not reset
+  return true, reset
 end
 
-function fixed_window.decide(state, cost)
-  if cost > state.limit then return 'exceeds', 0 end
-  if state.used + cost <= state.limit then return 'allowed', 0 end
-  return 'refused', state.from + state.window - now
+local function take(key, cost, consumes)
+  if cost > limit then return 'exceeds', 0 end
+  if used + cost > limit then return 'refused', from + window - now end
+  if consumes then used = used + cost end
+  return 'allowed', 0
 end
 
-function fixed_window.commit(state, cost) state.used = state.used + cost end
+local function report() return used < limit and limit - used or 0, used > 0 and from + window - now or 0 end
 
-function fixed_window.report(state)
-  return math.max(0, state.limit - state.used), state.used > 0 and state.from + state.window - now or 0
-end
+local function life() return used > 0 and ceil((from + window - now) / 1000) or 0 end
 
-function fixed_window.life(state)
-  return state.used > 0 and math.ceil((state.from + state.window - now) / 1000) or 0
-end
+local function save(key) store(key, format('used=%d from=%d', used, from), life(), keeps and used > 0) end
 
-function fixed_window.save(key, state)
-  store(key, string.format('used=%d from=%d', state.used, state.from), math.max(1, fixed_window.life(state)))
-end
-
-function fixed_window.refund(key, state, amount, receipt)
-  if receipt and receipt - receipt % state.window ~= state.from then return 'void' end
-  if not state.found then return 'nothing' end
-  state.used = math.max(0, state.used - amount)
-  fixed_window.save(key, state)
+local function refund(key, amount, receipt)
+  if receipt and receipt - receipt % window ~= from then return 'void' end
+  if not found then return 'nothing' end
+  used = used > amount and used - amount or 0
+  save(key)
   return 'refunded'
 end

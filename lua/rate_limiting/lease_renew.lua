@@ -9,10 +9,10 @@ if not held or tonumber(held) <= now then return {'gone'} end
 local ends = now + ARGV[3]
 local member, place = ARGV[2], 1
 while redis.call('ZSCORE', KEYS[1], member) do
-  redis.call('ZADD', KEYS[1], string.format('%d', ends), member)
+  redis.call('ZADD', KEYS[1], format('%d', ends), member)
   place = place + 1
   member = ARGV[2] .. '#' .. place
 end
 local last = tonumber(redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2])
-expire(KEYS[1], math.max(1, math.ceil((last - now) / 1000)))
+expire(KEYS[1], ceil((last - now) / 1000))
 return {'renewed', ends}

@@ -5,59 +5,58 @@
 -- RETURNS see check_one
 -- EFFECTS see check_one
 -- COST    O(1)
-local quota = {arity = 5}
-
--- Whether the clock lies in none of the three periods that the starts span. The last second counts as outside: a state
--- may be a second ahead, in a period whose end the call would not know.
-function quota.stale(p) return now < tonumber(ARGV[p + 1]) or now + 1000000 >= tonumber(ARGV[p + 4]) end
+local arity = 5
+local limit = ARGV[p] + 0
 
 -- The period of a moment: its start and its end.
-function quota.period(p, at)
+local function period(moment)
   for i = p + 3, p + 1, -1 do
-    if at >= tonumber(ARGV[i]) then return tonumber(ARGV[i]), tonumber(ARGV[i + 1]) end
+    if moment >= ARGV[i] + 0 then return ARGV[i] + 0, ARGV[i + 1] + 0 end
   end
 end
 
-function quota.load(key, p)
-  local state = {limit = tonumber(ARGV[p]), used = 0}
-  state.from, state.ends = quota.period(p, now)
-  state.p = p
+-- The clock lies in none of the three periods that the starts span. The last second counts as outside: a state may be a
+-- second ahead, in a period whose end the call would not know.
+if now < ARGV[p + 1] + 0 or now + 1000000 >= ARGV[p + 4] + 0 then stale = true end
+
+-- The period, what is used in it, whether there is a key, and whether that key is known to end with the period: one from
+-- which all was given back ends sooner.
+local from, ends, used, found, keeps
+
+local function load(key)
+  from, ends = period(now)
+  used, found, keeps = 0, false, false
   local value = redis.pcall('GET', key)
-  if not value then return state end
-  local used, from
-  if type(value) == 'string' then used, from = string.match(value, '^used=(%d+) from=(-?%d+)$') end
-  if not used then return {broken = true} end
-  local _, began, reset = settle(tonumber(from))
-  if began >= state.from then
-    -- A second ahead may be the next period already, which the call's starts still reach.
-    local start, ends = quota.period(p, began)
-    state.from, state.ends = start, ends
-    state.used = tonumber(used)
-    state.found, state.unsaved = true, reset
-  end
-  return state
+  if not value then return true end
+  if value.err then return false end
+  local count, time = match(value, '^used=([0-9]+) from=(-?[0-9]+)$')
+  if not count then return false end
+  local _, began, reset = settle(time + 0)
+  if began < from then return true end
+  -- A second ahead may be the next period already, which the call's starts still reach.
+  from, ends = period(began)
+  used, found = count + 0, true
+  keeps = used > 0 and not reset
+  return true, reset
 end
 
-function quota.decide(state, cost)
-  if cost > state.limit then return 'exceeds', 0 end
-  if state.used + cost <= state.limit then return 'allowed', 0 end
-  return 'refused', state.ends - now
+local function take(key, cost, consumes)
+  if cost > limit then return 'exceeds', 0 end
+  if used + cost > limit then return 'refused', ends - now end
+  if consumes then used = used + cost end
+  return 'allowed', 0
 end
 
-function quota.commit(state, cost) state.used = state.used + cost end
+local function report() return used < limit and limit - used or 0, used > 0 and ends - now or 0 end
 
-function quota.report(state) return math.max(0, state.limit - state.used), state.used > 0 and state.ends - now or 0 end
+local function life() return used > 0 and ceil((ends - now) / 1000) or 0 end
 
-function quota.life(state) return state.used > 0 and math.ceil((state.ends - now) / 1000) or 0 end
+local function save(key) store(key, format('used=%d from=%d', used, from), life(), keeps and used > 0) end
 
-function quota.save(key, state)
-  store(key, string.format('used=%d from=%d', state.used, state.from), math.max(1, quota.life(state)))
-end
-
-function quota.refund(key, state, amount, receipt)
-  if receipt and (receipt < state.from or receipt >= state.ends) then return 'void' end
-  if not state.found then return 'nothing' end
-  state.used = math.max(0, state.used - amount)
-  quota.save(key, state)
+local function refund(key, amount, receipt)
+  if receipt and (receipt < from or receipt >= ends) then return 'void' end
+  if not found then return 'nothing' end
+  used = used > amount and used - amount or 0
+  save(key)
   return 'refunded'
 end

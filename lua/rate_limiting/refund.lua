@@ -12,21 +12,22 @@ local strategies = {
   fixed_window = fixed_window, quota = quota, concurrency = concurrency,
 }
 local amount, receipt = tonumber(ARGV[2]), tonumber(ARGV[3])
-local reply, at = {}, 4
+local reply, place = {}, 4
 for k = 1, #KEYS do
-  local strategy = strategies[ARGV[at]]
+  local key, before = KEYS[k], resets
+  stale = false
+  local rule = strategies[ARGV[place]](place + 1)
   local word, remaining = 'stale', 0
-  if not (strategy.stale and strategy.stale(at + 1)) then
-    local before = resets
-    local state = strategy.load(KEYS[k], at + 1)
-    if resets > before then strategy.save(KEYS[k], state) end
+  if not stale then
+    local sound = rule.load(key)
+    if resets > before then rule.save(key) end
     word = 'broken'
-    if not state.broken then
-      word = strategy.refund(KEYS[k], state, amount, receipt)
-      remaining = strategy.report(state)
+    if sound then
+      word = rule.refund(key, amount, receipt)
+      remaining = rule.report()
     end
   end
   reply[2 * k - 1], reply[2 * k] = word, remaining
-  at = at + 1 + strategy.arity
+  place = place + 1 + rule.arity
 end
 return reply

@@ -6,59 +6,53 @@
 -- RETURNS see check_one
 -- EFFECTS see check_one; entries that are over are dropped when new ones are written
 -- COST    O(log n + cost + dropped), each entry dropped once
-local sliding_window = {arity = 2}
+local arity = 2
+local limit, window = ARGV[p] + 0, ARGV[p + 1] + 0
+-- What is used at which time, how much of it by this call, the newest entry's time, whether the clock was set, and the
+-- least score that counts, as Redis takes it (nil when there is no key).
+local used, at, fresh, newest, reset, after
 
-local function text(number) return string.format('%d', number) end
+local function text(number) return format('%d', number) end
 
-function sliding_window.load(key, p)
-  local state = {limit = tonumber(ARGV[p]), window = tonumber(ARGV[p + 1]), at = now, used = 0, fresh = 0, newest = 0}
+local function load(key)
+  used, at, fresh, newest, reset, after = 0, now, 0, 0, false, nil
   local last = redis.pcall('ZRANGE', key, -1, -1, 'WITHSCORES')
-  if last.err then return {broken = true} end
-  if not last[2] then return state end
+  if last.err then return false end
+  if not last[2] then return true end
   -- After a reset, entries later than now count as made now.
-  state.at, state.newest, state.unsaved = settle(tonumber(last[2]))
-  state.after = '(' .. text(state.at - state.window)
-  state.used = redis.call('ZCOUNT', key, state.after, '+inf')
-  state.key = key
-  return state
+  at, newest, reset = settle(last[2] + 0)
+  after = '(' .. text(at - window)
+  used = redis.call('ZCOUNT', key, after, '+inf')
+  return true, reset
 end
 
-function sliding_window.decide(state, cost)
-  if cost > state.limit then return 'exceeds', 0 end
-  local missing = state.used + cost - state.limit
-  if missing <= 0 then return 'allowed', 0 end
-  -- Allowed when the missing-th oldest entry is over; those of this call are the newest.
-  local freed = state.at
-  if missing <= state.used - state.fresh then
-    local entry = redis.call('ZRANGEBYSCORE', state.key, state.after, '+inf', 'WITHSCORES', 'LIMIT', missing - 1, 1)
-    freed = math.min(entry[2], state.at)
-  end
-  return 'refused', freed + state.window - now
+-- When the `missing`-th oldest entry is over; those of this call are the newest.
+local function freed(key, missing)
+  if missing > used - fresh then return at + window end
+  local entry = redis.call('ZRANGEBYSCORE', key, after, '+inf', 'WITHSCORES', 'LIMIT', missing - 1, 1)
+  return math.min(entry[2], at) + window
 end
 
-function sliding_window.commit(state, cost)
-  state.used = state.used + cost
-  state.fresh = state.fresh + cost
-  state.newest = state.at
+local function take(key, cost, consumes)
+  if cost > limit then return 'exceeds', 0 end
+  if used + cost > limit then return 'refused', freed(key, used + cost - limit) - now end
+  if consumes then used, fresh, newest = used + cost, fresh + cost, at end
+  return 'allowed', 0
 end
 
-function sliding_window.report(state)
-  return math.max(0, state.limit - state.used), state.used > 0 and state.newest + state.window - now or 0
-end
+local function report() return used < limit and limit - used or 0, used > 0 and newest + window - now or 0 end
 
-function sliding_window.life(state)
-  return state.used > 0 and math.ceil((state.newest + state.window - now) / 1000) or 0
-end
+local function life() return used > 0 and ceil((newest + window - now) / 1000) or 0 end
 
 -- Adds entries at `at`. They are numbered on from those of the same µs, in order of the numbers' digits, so that no two
 -- are ever the same member, also when the highest were given back.
-function sliding_window.add(key, at, count)
+local function add(key, count)
   local time = text(at)
   local first = redis.call('ZCOUNT', key, time, time)
   local command = {'ZADD', key}
   for i = first, first + count - 1 do
     command[#command + 1] = time
-    command[#command + 1] = string.format('%s-%05d', time, i)
+    command[#command + 1] = format('%s-%05d', time, i)
     if #command > 4000 then
       redis.call(unpack(command))
       command = {'ZADD', key}
@@ -67,30 +61,28 @@ function sliding_window.add(key, at, count)
   if #command > 2 then redis.call(unpack(command)) end
 end
 
-function sliding_window.save(key, state)
-  local made = state.fresh
-  if state.unsaved then
-    made = made + redis.call('ZREMRANGEBYSCORE', key, '(' .. text(state.at), '+inf')
-  end
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', text(state.at - state.window))
-  sliding_window.add(key, state.at, made)
-  expire(key, math.max(1, sliding_window.life(state)))
+local function save(key)
+  local made = fresh
+  if reset then made = made + redis.call('ZREMRANGEBYSCORE', key, '(' .. text(at), '+inf') end
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', text(at - window))
+  add(key, made)
+  expire(key, life())
 end
 
-function sliding_window.refund(key, state, amount, receipt)
+local function refund(key, amount, receipt)
   -- The entries that may go: those of the receipt's µs, or the newest ones. The highest numbers go first.
-  local last, count = -1, state.used
+  local last, count = -1, used
   if receipt then
-    if not state.after or receipt <= state.at - state.window then return 'void' end
+    if not after or receipt <= at - window then return 'void' end
     count = redis.call('ZCOUNT', key, text(receipt), text(receipt))
     if count == 0 then return 'void' end
     last = -1 - redis.call('ZCOUNT', key, '(' .. text(receipt), '+inf')
   elseif count == 0 then
     return 'nothing'
   end
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', text(state.at - state.window))
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', text(at - window))
   count = math.min(amount, count)
   redis.call('ZREMRANGEBYRANK', key, last - count + 1, last)
-  state.used = state.used - count
+  used = used - count
   return 'refunded'
 end

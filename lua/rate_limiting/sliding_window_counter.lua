@@ -7,88 +7,80 @@
 -- RETURNS see check_one
 -- EFFECTS see check_one
 -- COST    O(1)
-local sliding_window_counter = {arity = 2}
+local arity = 2
+local limit, window = ARGV[p] + 0, ARGV[p + 1] + 0
+-- The counts at which time, the beginning of its window, whether there is a key that says something, and whether that key
+-- lives for as long as the current count counts.
+local previous, current, at, from, found, keeps
 
-function sliding_window_counter.load(key, p)
-  local window = tonumber(ARGV[p + 1])
-  local state = {
-    limit = tonumber(ARGV[p]), window = window, previous = 0, current = 0, at = now, from = now - now % window,
-  }
+local function load(key)
+  previous, current, at, from, found, keeps = 0, 0, now, now - now % window, false, false
   local value = redis.pcall('GET', key)
-  if not value then return state end
-  local previous, current, at
-  if type(value) == 'string' then
-    previous, current, at = string.match(value, '^previous=(%d+) current=(%d+) at=(%d+)$')
-  end
-  if not previous then return {broken = true} end
-  previous, current, at = tonumber(previous), tonumber(current), tonumber(at)
-  local elapsed = at % window
-  local began = at - elapsed
-  state.at, at, state.unsaved = settle(at)
-  state.from = state.at - state.at % window
-  state.found = true
-  if state.unsaved then
+  if not value then return true end
+  if value.err then return false end
+  local before, count, time = match(value, '^previous=([0-9]+) current=([0-9]+) at=([0-9]+)$')
+  if not before then return false end
+  before, count, time = before + 0, count + 0, time + 0
+  local elapsed = time % window
+  local began = time - elapsed
+  local reset
+  at, time, reset = settle(time)
+  from, found = at - at % window, true
+  if reset then
     -- From a clock that had jumped: what counted at that time counts as made now.
-    state.current = current + math.ceil(previous * (window - elapsed) / window)
-  elseif began == state.from then
-    state.previous, state.current = previous, current
-  elseif began + window == state.from then
-    state.previous = current
+    current = count + ceil(before * (window - elapsed) / window)
+  elseif began == from then
+    previous, current, keeps = before, count, count > 0
+  elseif began + window == from then
+    previous = count
   else
-    state.found = false
+    found = false
   end
-  return state
-end
-
-function sliding_window_counter.decide(state, cost)
-  local limit, window = state.limit, state.window
-  if cost > limit then return 'exceeds', 0 end
-  local elapsed = state.at - state.from
-  local room = limit - state.current - cost
-  if room >= 0 then
-    if state.previous * (window - elapsed) <= room * window then return 'allowed', 0 end
-    -- Within this window, once little enough of the previous one is covered.
-    return 'refused', state.from + window - math.floor(room * window / state.previous) - now
-  end
-  -- In the next window, where the current count is the previous one.
-  local covered = math.floor((limit - cost) * window / state.current)
-  return 'refused', state.from + window + math.max(0, window - covered) - now
-end
-
-function sliding_window_counter.commit(state, cost) state.current = state.current + cost end
-
-function sliding_window_counter.report(state)
-  local elapsed = state.at - state.from
-  local used = state.previous * (state.window - elapsed) + state.current * state.window
-  return math.max(0, math.floor((state.limit * state.window - used) / state.window)),
-    sliding_window_counter.ends(state)
+  return true, reset
 end
 
 -- µs until both counts say nothing.
-function sliding_window_counter.ends(state)
-  if state.current > 0 then return state.from + 2 * state.window - now end
-  return state.previous > 0 and state.from + state.window - now or 0
+local function rest()
+  if current > 0 then return from + 2 * window - now end
+  return previous > 0 and from + window - now or 0
 end
 
-function sliding_window_counter.life(state) return math.ceil(sliding_window_counter.ends(state) / 1000) end
-
-function sliding_window_counter.save(key, state)
-  local value = string.format('previous=%d current=%d at=%d', state.previous, state.current, state.at)
-  store(key, value, math.max(1, sliding_window_counter.life(state)))
-end
-
-function sliding_window_counter.refund(key, state, amount, receipt)
-  local counted = 'current'
-  if receipt then
-    local from = receipt - receipt % state.window
-    if from + state.window == state.from then
-      counted = 'previous'
-    elseif from ~= state.from then
-      return 'void'
-    end
+local function take(key, cost, consumes)
+  if cost > limit then return 'exceeds', 0 end
+  local room = limit - current - cost
+  if room < 0 then
+    -- In the next window, where the current count is the previous one.
+    local covered = floor((limit - cost) * window / current)
+    return 'refused', from + window + (covered < window and window - covered or 0) - now
   end
-  if not state.found then return 'nothing' end
-  state[counted] = math.max(0, state[counted] - amount)
-  sliding_window_counter.save(key, state)
+  if previous * (from + window - at) > room * window then
+    -- Within this window, once little enough of the previous one is covered.
+    return 'refused', from + window - floor(room * window / previous) - now
+  end
+  if consumes then current = current + cost end
+  return 'allowed', 0
+end
+
+local function report()
+  local left = (limit - current) * window - previous * (from + window - at)
+  return left > 0 and floor(left / window) or 0, rest()
+end
+
+local function life() return ceil(rest() / 1000) end
+
+local function save(key)
+  store(key, format('previous=%d current=%d at=%d', previous, current, at), life(), keeps and current > 0)
+end
+
+local function refund(key, amount, receipt)
+  local back = receipt and receipt - receipt % window or from
+  if back ~= from and back + window ~= from then return 'void' end
+  if not found then return 'nothing' end
+  if back == from then
+    current = current > amount and current - amount or 0
+  else
+    previous = previous > amount and previous - amount or 0
+  end
+  save(key)
   return 'refunded'
 end

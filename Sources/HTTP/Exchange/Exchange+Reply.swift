@@ -7,7 +7,10 @@ extension Exchange {
     /// Writes the status line and the Date field.
     /// - Parameter status: a final status, 200 to 599.
     public func beginReply(_ status: Int) {
-        guard let output = replyBuffer() else { return }
+        if let output = replyBuffer() { begin(status, output) }
+    }
+
+    private func begin(_ status: Int, _ output: ByteBuffer) {
         output.truncate(to: connection.committed)
         reply = .begun
         self.status = status
@@ -60,13 +63,32 @@ extension Exchange {
         if let stash { Exchange.append(name, to: stash, write) }
     }
 
+    /// The same with whole header lines, each ending in CR LF. The caller vouches that no value holds a line break.
+    public func stashHeaderLines(_ write: (ByteBuffer) -> Void) {
+        if stash == nil { stash = ByteBuffer() }
+        if let stash { write(stash) }
+    }
+
     /// Ends the answer. `Content-Length` is filled in; a HEAD request and the statuses 204 and 304 get no body, but the
     /// length of what `body` writes.
     /// - Parameters:
     ///   - contentType: nil when there is no body.
     ///   - body: appends the body to the buffer, and touches nothing else of it.
     public func finishReply(contentType: StaticString? = nil, body: (ByteBuffer) -> Void = { _ in }) {
-        guard let output = begunBuffer() else { return }
+        if let output = begunBuffer() { finish(output, contentType, body) }
+    }
+
+    /// A whole answer: what `beginReply`, `addHeaderLines` and `finishReply` would make of it.
+    public func reply(
+        _ status: Int, contentType: StaticString?, headerLines: (ByteBuffer) -> Void, body: (ByteBuffer) -> Void
+    ) {
+        guard let output = replyBuffer() else { return }
+        begin(status, output)
+        headerLines(output)
+        finish(output, contentType, body)
+    }
+
+    private func finish(_ output: ByteBuffer, _ contentType: StaticString?, _ body: (ByteBuffer) -> Void) {
         let closes = connection.closesAfterReply
         connection.server.withScratch { scratch in
             body(scratch)

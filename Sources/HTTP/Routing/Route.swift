@@ -9,6 +9,9 @@ public final class Route {
     /// The place in the order of registration, from 0: an index into tables that are kept per route.
     public let index: Int
 
+    /// Whether the pattern is a plain path.
+    var isLiteral: Bool { !pattern.contains("{") && !pattern.hasSuffix("*") }
+
     init(method: HTTPMethod, pattern: String, bodyLimit: Int?, handler: Handler, index: Int) {
         self.method = method
         self.pattern = pattern

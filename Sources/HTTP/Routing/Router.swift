@@ -8,6 +8,7 @@ import EventLoops
 /// Allow field unless it has a handler.
 public final class Router: Responder {
     private let tree = RouteTree()
+    private let literals = LiteralRoutes()
     /// In the order of registration.
     public private(set) var routes: [Route] = []
 
@@ -27,6 +28,7 @@ public final class Router: Responder {
         let route = Route(
             method: method, pattern: pattern, bodyLimit: bodyLimit, handler: handler, index: routes.count)
         tree.insert(route)
+        if route.isLiteral { literals.insert(method, pattern, index: routes.count) }
         routes.append(route)
     }
 
@@ -73,6 +75,11 @@ public final class Router: Responder {
     private func find(_ exchange: Exchange, _ other: inout RouteTree?) -> Route? {
         let path = exchange.path
         guard !path.isEmpty, path[0] == 0x2F else { return nil }
+        if let index = literals.find(exchange.method, path) {
+            let route = routes[index]
+            exchange.route = route
+            return route
+        }
         let route = tree.find(exchange.method, path, from: 1, &exchange.parameters, &other)
         exchange.route = route
         return route

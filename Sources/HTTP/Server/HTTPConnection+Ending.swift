@@ -47,7 +47,7 @@ extension HTTPConnection {
 
     /// Throws away what arrives after the last request.
     func discard() {
-        let count = server.withScratch { Glibc.read(descriptor, $0.reserve(65536), 65536) }
+        let count = server.withScratch { recv(descriptor, $0.reserve(65536), 65536, 0) }
         if count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR)) { return }
         if count == 0, phase == .finishing {
             inputEnded = true

@@ -28,7 +28,7 @@ extension HTTPConnection {
             _ = input.reserve(HTTPConnection.readBytes)
         }
         let room = input.room
-        let count = Glibc.read(descriptor, input.reserve(room), room)
+        let count = recv(descriptor, input.reserve(room), room, 0)
         if count > 0 {
             input.didAppend(count)
             process()
@@ -52,9 +52,13 @@ extension HTTPConnection {
     func process() {
         guard let buffers, phase == .idle || phase == .receiving else { return }
         let input = buffers.input
+        hasUnparsedInput = false
         while phase == .idle || phase == .receiving {
             if input.count == parsed, parser.isBetweenRequests { return }
-            if phase == .idle, committed > HTTPConnection.outputHighWaterBytes { return }
+            if phase == .idle, committed > HTTPConnection.outputHighWaterBytes {
+                hasUnparsedInput = true
+                return
+            }
             let event = parser.next(input.view.dropFirst(parsed), buffers.fields)
             let at = parsed
             parsed += parser.consumed

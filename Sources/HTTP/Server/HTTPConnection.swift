@@ -27,7 +27,7 @@ final class HTTPConnection: EndOfTick, DeadlineHolder {
     /// The place in the server's list.
     var index = 0
     private(set) var watcher: Watcher!
-    private(set) lazy var deadline = Deadline(wheel: server.wheel, holder: self)
+    let deadline: Deadline
 
     var phase = Phase.idle
     /// Made with the first request and used again for the others.
@@ -36,6 +36,8 @@ final class HTTPConnection: EndOfTick, DeadlineHolder {
     var buffers: Buffers?
     var parser: RequestParser
 
+    /// Bytes of a further request wait that the parser has not seen.
+    var hasUnparsedInput = false
     /// Up to where the parser has read the input, which begins with the current request's head.
     var parsed = 0
     var headEnd = 0
@@ -59,8 +61,10 @@ final class HTTPConnection: EndOfTick, DeadlineHolder {
         self.descriptor = descriptor
         self.peer = peer
         parser = RequestParser(headBytes: server.limits.headBytes)
+        deadline = Deadline(wheel: server.wheel)
         // The watcher keeps its connection alive, until `close` lets go of it.
         watcher = Watcher(loop: server.loop, descriptor: descriptor) { readiness in self.isReady(readiness) }
+        deadline.holder = self
     }
 
     func start() {
@@ -104,7 +108,10 @@ final class HTTPConnection: EndOfTick, DeadlineHolder {
     func replyFinished(closes: Bool) {
         if phase == .closed { return releaseBuffers() }
         committed = output.count
-        buffers?.input.consume(parsed)
+        if let buffers {
+            buffers.input.consume(parsed)
+            hasUnparsedInput = !buffers.input.isEmpty
+        }
         parsed = 0
         if phase == .handling { phase = closes ? .finishing : .idle }
         queue()
@@ -122,15 +129,13 @@ final class HTTPConnection: EndOfTick, DeadlineHolder {
     /// Answers what has become possible to answer, and writes all answers at once.
     func endOfTick() {
         repeat {
-            process()
+            if hasUnparsedInput { process() }
             if committed > 0, !isStalled { write() }
             // Parsing stops while much is unwritten; with all written there may be more to answer.
         } while phase == .idle && committed == 0 && hasUnparsedInput
         isQueued = false
         settle()
     }
-
-    private var hasUnparsedInput: Bool { (buffers?.input.count ?? 0) > parsed }
 
     /// Decides what the connection waits for next.
     private func settle() {

@@ -13,10 +13,10 @@ final class CheckEndpoints {
     init(limiter: Limiter) { self.limiter = limiter }
 
     func add(to routes: Routes) {
-        routes.immediate(.post, "/api/rate-limits/check", role: .check) { [unowned self] exchange, _ in
+        routes.immediate(.post, "/api/rate-limits/check", role: .check) { [self] exchange, _ in
             try check(exchange)
         }
-        routes.immediate(.post, "/api/rate-limits/check/bulk", role: .check) { [unowned self] exchange, _ in
+        routes.immediate(.post, "/api/rate-limits/check/bulk", role: .check) { [self] exchange, _ in
             try bulk(exchange)
         }
         routes.immediate(.get, "/api/rate-limits/status", role: .check) { [unowned self] exchange, _ in

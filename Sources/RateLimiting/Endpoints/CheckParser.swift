@@ -11,6 +11,7 @@ final class CheckParser {
 
     private let arena = ByteArena()
     private let scratch = ByteBuffer(capacity: 64)
+    private var digests = KeyDigests()
     /// Whether the last check read asked for a receipt.
     private(set) var wantsReceipt = false
 
@@ -89,7 +90,8 @@ final class CheckParser {
     /// The hashed form of an API key, in the arena.
     func hashed(_ apiKey: ByteView) -> ByteView {
         scratch.removeAll()
-        Identity.appendHashedKey(apiKey, to: scratch)
+        scratch.append(Identity.hashedKeyStart)
+        digests.appendHex(apiKey, to: scratch)
         return arena.copy(scratch.view)
     }
 

@@ -40,7 +40,7 @@ final class LeaseEndpoints {
         let decision = await limiter.decide(request)
         guard decision.isAllowed, decision.leaseID != nil else { return DecisionReply.send(decision, to: exchange) }
         exchange.beginReply(201)
-        DecisionReply.addHeaders(decision, to: exchange)
+        exchange.addHeaderLines { DecisionHeaders.write(decision, decision.templates, to: $0) }
         exchange.finishReply(contentType: "application/json") { DecisionJSON.write(decision, to: $0) }
     }
 

@@ -57,13 +57,12 @@ struct CheckAnswer {
             case .broken: refusal = refusal ?? .storeUnavailable
             }
         }
-        var decision = Decision(
+        return Decision(
             isAllowed: refusal == nil, reason: refusal ?? .allowed, nowUs: nowUs, policies: policies,
             first: outcomes[start],
             others: policies.isSingle ? [] : Array(outcomes[start + 1..<start + policies.rules.count]),
-            hasOutcomes: true)
-        if policies.takesLeases, decision.isAllowed, !batch.isPeek { decision.leaseID = leaseID(ordinal) }
-        return decision
+            hasOutcomes: true,
+            leaseID: policies.takesLeases && refusal == nil && !batch.isPeek ? leaseID(ordinal) : nil)
     }
 
     /// The leases that a request took, as its holder names them.

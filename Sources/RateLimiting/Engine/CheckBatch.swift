@@ -36,6 +36,8 @@ final class CheckBatch: RedisCall {
     /// The calendar periods of the quota rules, by rule; filled in before sending.
     var periods: [Int32: [Int64]] = [:]
     var attempts = 0
+    /// Whether every subject has one request of cost 1, which need not be said.
+    private(set) var isPlain = true
     private let keys = ByteBuffer(capacity: 256)
     private var keyEnds: [Int] = []
     private var subjects: [Subject] = []
@@ -67,6 +69,7 @@ final class CheckBatch: RedisCall {
     /// Adds a request to a subject that is here already; returns the request's index.
     func join(subject: Int, cost: Int) -> Int {
         let index = Int32(requests.count)
+        isPlain = false
         requests.append(Request(cost: cost))
         requests[Int(subjects[subject].last)].next = index
         subjects[subject].last = index
@@ -80,6 +83,7 @@ final class CheckBatch: RedisCall {
             keys.append(requestKeys.key(i))
             keyEnds.append(keys.count)
         }
+        if cost != 1 { isPlain = false }
         let index = Int32(requests.count)
         requests.append(Request(cost: cost))
         subjects.append(Subject(first: index, last: index, count: 1))

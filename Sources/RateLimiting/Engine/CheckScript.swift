@@ -3,8 +3,8 @@ import Redis
 /// Writes the call of the check scripts.
 ///
 /// KEYS: per subject, one key per rule. ARGV: now (µs, empty for Redis's clock), flags; for several rules how many are
-/// enforcing and how many there are; per rule its parameters (for several rules after the strategy's name); per subject
-/// how many requests, then their costs.
+/// enforcing and how many there are; per rule its parameters (for several rules after the strategy's name); then, unless
+/// every subject has one request of cost 1, per subject how many requests and their costs.
 enum CheckScript {
     static func encode(_ batch: CheckBatch, to writer: RESPWriter) {
         let policies = batch.policies
@@ -14,7 +14,7 @@ enum CheckScript {
             policies.isSingle ? RateLimitScripts.single[policies.rules[0].strategy!.name]! : RateLimitScripts.composed
         writer.script(
             script, keyCount: batch.keyCount,
-            argumentCount: head + parameters + batch.subjectCount + batch.requestCount)
+            argumentCount: head + parameters + (batch.isPlain ? 0 : batch.subjectCount + batch.requestCount))
         for i in 0..<batch.keyCount { writer.argument(batch.key(i)) }
         if let nowUs = batch.givenNowUs { writer.argument(decimal: nowUs) } else { writer.argument("" as StaticString) }
         writer.argument(flags(batch))
@@ -28,6 +28,7 @@ enum CheckScript {
                 $0.append(to: writer)
             }
         }
+        if batch.isPlain { return }
         batch.forEachCost(count: { writer.argument(decimal: $0) }, cost: { writer.argument(decimal: $0) })
     }
 

@@ -24,6 +24,7 @@ final class Limiter: EndOfTick, CheckBatchOwner {
     private let failures: FailureModes
     let counters: LimiterCounters
     private let context: ServiceContext
+    private let loop: EventLoop
     private let budgetUs: Int64
 
     /// A refusal under a rule that ever gave anything back is remembered no longer than this, in case the news of a
@@ -33,6 +34,7 @@ final class Limiter: EndOfTick, CheckBatchOwner {
     /// - Parameter budgetUs: how long a check waits for Redis before the rule's failure mode decides.
     init(context: ServiceContext, local: LocalLimits, budgetUs: Int64 = 50_000) {
         self.context = context
+        loop = context.loop
         self.budgetUs = budgetUs
         keyBuilder = KeyBuilder(prefix: context.process.prefix)
         counters = LimiterCounters(context.metrics)
@@ -66,7 +68,7 @@ final class Limiter: EndOfTick, CheckBatchOwner {
         case .limits(let found): policies = found
         }
         keys.build(policies, request, keyBuilder)
-        let nowUs = context.loop.nowUs
+        let nowUs = loop.nowUs
         if policies.isSingle, policies.enforcingCount == 1, request.cost == 1, !request.isPeek,
             let denial = denials.find(keys.keyHash(0), nowUs: nowUs)
         {
@@ -86,7 +88,7 @@ final class Limiter: EndOfTick, CheckBatchOwner {
         batch.setReceiver(receive, ofRequest: index)
         if !isGathering {
             isGathering = true
-            context.loop.atEndOfTick(.gather, self)
+            loop.atEndOfTick(.gather, self)
         }
     }
 
@@ -103,7 +105,7 @@ final class Limiter: EndOfTick, CheckBatchOwner {
 
     private func send(_ batch: CheckBatch) {
         batch.attempts += 1
-        batch.sentAtUs = context.loop.nowUs
+        batch.sentAtUs = loop.nowUs
         periods.fill(batch)
         counters.calls.increment()
         counters.coalesced.increment(by: batch.requestCount - batch.subjectCount)
@@ -138,7 +140,7 @@ final class Limiter: EndOfTick, CheckBatchOwner {
     // MARK: Answers
 
     func completed(_ batch: CheckBatch, _ result: Result<ReplyView, RedisError>) {
-        let nowUs = context.loop.nowUs
+        let nowUs = loop.nowUs
         let reply: ReplyView
         switch result {
         case .success(let view):

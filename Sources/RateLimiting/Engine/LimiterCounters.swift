@@ -12,8 +12,8 @@ final class LimiterCounters {
     let clockResets: Counter
     private let failures: Counter
     private let registry: MetricRegistry
-    private var byRule: [Int: [Counter]] = [:]
-    private var ids: [Int: String] = [:]
+    /// By the rules' indices.
+    private var byRule: [RuleCounters?] = []
     private var lastLineUs: Int64 = 0
 
     init(_ registry: MetricRegistry) {
@@ -31,17 +31,12 @@ final class LimiterCounters {
 
     func count(_ rule: CompiledRule, _ result: Result) {
         let slot = Int(rule.index)
-        // Indices are given anew with each snapshot; the id tells whether the held counters are still the rule's.
-        if ids[slot] != rule.rule.id {
-            ids[slot] = rule.rule.id
-            byRule[slot] = [Result.allowed, .refused, .wouldDeny].map {
-                registry.counter(
-                    "quartermaster_ratelimit_decisions_total", "Decisions by rule",
-                    labels: [("rule", rule.rule.id), ("result", $0.rawValue)])
-            }
-        }
-        let position = result == .allowed ? 0 : result == .refused ? 1 : 2
-        byRule[slot]![position].increment()
+        if slot < byRule.count, let held = byRule[slot], held.rule === rule { return held.count(result) }
+        // Indices are given anew with each snapshot.
+        if slot >= byRule.count { byRule += Array(repeating: nil, count: slot + 1 - byRule.count) }
+        let made = RuleCounters(rule, registry)
+        byRule[slot] = made
+        made.count(result)
     }
 
     /// Counts a decision under each of its rules: a refusal where it was refused, an admission where it was admitted.
@@ -64,5 +59,31 @@ final class LimiterCounters {
         guard nowUs - lastLineUs >= 1_000_000 else { return }
         lastLineUs = nowUs
         log.warning("a decision was not made by redis", ["error": .string("\(error)")])
+    }
+}
+
+/// The counters of one rule of a snapshot.
+private final class RuleCounters {
+    let rule: CompiledRule
+    private let allowed, refused, wouldDeny: Counter
+
+    init(_ rule: CompiledRule, _ registry: MetricRegistry) {
+        self.rule = rule
+        func counter(_ result: LimiterCounters.Result) -> Counter {
+            registry.counter(
+                "quartermaster_ratelimit_decisions_total", "Decisions by rule",
+                labels: [("rule", rule.rule.id), ("result", result.rawValue)])
+        }
+        allowed = counter(.allowed)
+        refused = counter(.refused)
+        wouldDeny = counter(.wouldDeny)
+    }
+
+    func count(_ result: LimiterCounters.Result) {
+        switch result {
+        case .allowed: allowed.increment()
+        case .refused: refused.increment()
+        case .wouldDeny: wouldDeny.increment()
+        }
     }
 }

@@ -14,6 +14,9 @@ final class CompiledRule: Sendable {
     /// A bucket's refill in exact integers; see `Strategy.refill`.
     let refill: (rate: Int, unit: Int)
     let identifiers: IdentifierMatcher?
+    let guardsOwnAPI: Bool
+    let effect: Effect
+    let isShadow: Bool
     let method: [UInt8]?
     let tier: [UInt8]?
     /// How specific the rule is, but for the rank of its identifier; see `specificity`.
@@ -29,12 +32,24 @@ final class CompiledRule: Sendable {
     /// `"name"`, the beginning of an item of the RateLimit header.
     let headerName: [UInt8]
 
+    /// What the rule does, without the numbers.
+    enum Effect { case limit, unlimited, allow, deny }
+
     init(_ rule: Rule, index: Int32) {
         self.rule = rule
         self.index = index
         strategy = rule.strategy
         zone = if case .quota(_, _, let name)? = rule.strategy { Zone(identifier: name) } else { nil }
         refill = rule.strategy?.refill ?? (0, 0)
+        guardsOwnAPI = rule.guardsOwnAPI
+        isShadow = rule.mode == .shadow
+        effect =
+            switch rule.effect {
+            case .limit: .limit
+            case .unlimited: .unlimited
+            case .allow: .allow
+            case .deny: .deny
+            }
         identifiers = rule.match.identifiers.map { IdentifierMatcher($0) }
         method = rule.match.method.map { [UInt8]($0.utf8) }
         tier = rule.match.tier.map { [UInt8]($0.utf8) }

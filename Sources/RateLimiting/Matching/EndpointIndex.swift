@@ -1,46 +1,90 @@
 import Bytes
 
 /// All rules' endpoint patterns as one tree over path segments: a request walks it once, whatever the number of rules.
+///
+/// The tree lies in arrays of plain values, with places instead of references: every request of every loop reads it, and
+/// counting references to shared objects would cost more than the walk.
 struct EndpointIndex: Sendable {
-    private struct Node: Sendable {
-        var children = ByteTable<Int32>()
+    private struct Node {
         var parameter: Int32 = -1
-        /// Rules whose pattern ends here.
-        var here: [Int32] = []
-        /// Rules whose pattern ends in `prefix*` here.
-        var rests: [(prefix: [UInt8], rule: Int32)] = []
+        /// Rules whose pattern ends here, and those whose pattern ends in `prefix*` here.
+        var here = List()
+        var rests = List()
+    }
+
+    /// Where a list of `ends` begins and ends, -1 when it is empty.
+    private struct List {
+        var first: Int32 = -1
+        var last: Int32 = -1
+    }
+
+    /// The end of a pattern.
+    private struct End {
+        let rule: Int32
+        let prefix: Text
+        var next: Int32 = -1
+    }
+
+    /// A stretch of `texts`.
+    private struct Text {
+        var start: Int32 = 0
+        var count: Int32 = 0
+    }
+
+    /// A literal segment below a node, in a hash table over all nodes.
+    private struct Child {
+        var hash: UInt64 = 0
+        var parent: Int32 = -1
+        var node: Int32 = -1
+        var segment = Text()
     }
 
     private var nodes = [Node()]
+    private var ends: [End] = []
+    private var texts: [UInt8] = []
+    private var children = [Child](repeating: Child(), count: 16)
+    private var childCount = 0
     /// Rules for any endpoint.
     private var anywhere: [Int32] = []
+    private let seed = UInt64.random(in: .min ... .max)
+
+    // MARK: Making
 
     mutating func insert(_ pattern: EndpointPattern?, rule: Int32) {
         guard let pattern else {
             anywhere.append(rule)
             return
         }
-        var at = 0
+        var at: Int32 = 0
         for segment in pattern.segments {
             switch segment {
-            case .literal(let text):
-                let known = nodes[at].children[text, default: -1]
-                let next = known >= 0 ? known : addNode()
-                nodes[at].children[text, default: -1] = next
-                at = Int(next)
+            case .literal(let text): at = child(text, of: at)
             case .parameter:
-                if nodes[at].parameter < 0 {
-                    let fresh = addNode()
-                    nodes[at].parameter = fresh
-                }
-                at = Int(nodes[at].parameter)
+                if nodes[Int(at)].parameter < 0 { nodes[Int(at)].parameter = addNode() }
+                at = nodes[Int(at)].parameter
             }
         }
-        if let prefix = pattern.restPrefix {
-            nodes[at].rests.append((prefix, rule))
-        } else {
-            nodes[at].here.append(rule)
+        let end = Int32(ends.count)
+        ends.append(End(rule: rule, prefix: keep(pattern.restPrefix ?? [])))
+        let list: WritableKeyPath<Node, List> = pattern.restPrefix == nil ? \.here : \.rests
+        let last = nodes[Int(at)][keyPath: list].last
+        if last < 0 { nodes[Int(at)][keyPath: list].first = end } else { ends[Int(last)].next = end }
+        nodes[Int(at)][keyPath: list].last = end
+    }
+
+    private mutating func child(_ text: [UInt8], of parent: Int32) -> Int32 {
+        let (hash, known) = text.withByteView { text in
+            walk { walk in
+                let hash = walk.hash(text, parent)
+                return (hash, walk.child(hash, text, of: parent))
+            }
         }
+        if known >= 0 { return known }
+        let fresh = addNode()
+        if (childCount + 1) * 2 > children.count { grow() }
+        put(Child(hash: hash, parent: parent, node: fresh, segment: keep(text)))
+        childCount += 1
+        return fresh
     }
 
     private mutating func addNode() -> Int32 {
@@ -48,32 +92,95 @@ struct EndpointIndex: Sendable {
         return Int32(nodes.count - 1)
     }
 
+    private mutating func keep(_ text: [UInt8]) -> Text {
+        texts += text
+        return Text(start: Int32(texts.count - text.count), count: Int32(text.count))
+    }
+
+    private mutating func put(_ child: Child) {
+        var slot = Int(truncatingIfNeeded: child.hash) & (children.count - 1)
+        while children[slot].node >= 0 { slot = (slot + 1) & (children.count - 1) }
+        children[slot] = child
+    }
+
+    private mutating func grow() {
+        let old = children
+        children = Array(repeating: Child(), count: old.count * 2)
+        for child in old where child.node >= 0 { put(child) }
+    }
+
+    // MARK: Finding
+
     /// Calls `body` with every rule whose pattern matches the path, each once.
     func forEachMatch(_ path: ByteView, _ body: (Int32) -> Void) {
         for rule in anywhere { body(rule) }
-        guard nodes.count > 1 || !nodes[0].rests.isEmpty, path.count > 0, path[0] == UInt8(ascii: "/") else { return }
-        walk(0, path.dropFirst(1), depth: 0, body)
+        guard !ends.isEmpty, path.count > 0, path[0] == UInt8(ascii: "/") else { return }
+        walk { $0.visit(0, path.dropFirst(1), depth: 0, body) }
     }
 
-    /// - Parameter rest: what follows the `/` after the segments walked so far.
-    private func walk(_ at: Int, _ rest: ByteView, depth: Int, _ body: (Int32) -> Void) {
-        for (prefix, rule) in nodes[at].rests where prefix.withByteView({ rest.hasPrefix($0) }) { body(rule) }
-        guard depth < EndpointPattern.mostSegments else { return }
-        let end = rest.firstIndex(of: UInt8(ascii: "/")) ?? rest.count
-        let segment = rest.slice(0, end)
-        let isLast = end == rest.count
-        if let child = nodes[at].children[segment] { step(Int(child), rest, end, isLast, depth, body) }
-        if nodes[at].parameter >= 0, !segment.isEmpty {
-            step(Int(nodes[at].parameter), rest, end, isLast, depth, body)
+    @inline(__always)
+    private func walk<Result>(_ body: (Walk) -> Result) -> Result {
+        nodes.withUnsafeBufferPointer { nodes in
+            ends.withUnsafeBufferPointer { ends in
+                texts.withUnsafeBufferPointer { texts in
+                    children.withUnsafeBufferPointer { children in
+                        body(Walk(nodes: nodes, ends: ends, texts: ByteView(texts), children: children, seed: seed))
+                    }
+                }
+            }
         }
     }
 
-    private func step(_ next: Int, _ rest: ByteView, _ end: Int, _ isLast: Bool, _ depth: Int, _ body: (Int32) -> Void)
-    {
-        if isLast {
-            for rule in nodes[next].here { body(rule) }
-        } else {
-            walk(next, rest.dropFirst(end + 1), depth: depth + 1, body)
+    private struct Walk {
+        let nodes: UnsafeBufferPointer<Node>
+        let ends: UnsafeBufferPointer<End>
+        let texts: ByteView
+        let children: UnsafeBufferPointer<Child>
+        let seed: UInt64
+
+        func hash(_ segment: ByteView, _ parent: Int32) -> UInt64 {
+            segment.hash(seed: seed ^ UInt64(truncatingIfNeeded: parent) &* 0x9E37_79B9_7F4A_7C15)
+        }
+
+        /// The node of a literal segment below `parent`, -1 when there is none.
+        func child(_ hash: UInt64, _ segment: ByteView, of parent: Int32) -> Int32 {
+            var slot = Int(truncatingIfNeeded: hash) & (children.count - 1)
+            while children[slot].node >= 0 {
+                let child = children[slot]
+                if child.hash == hash, child.parent == parent, text(child.segment) == segment { return child.node }
+                slot = (slot + 1) & (children.count - 1)
+            }
+            return -1
+        }
+
+        private func text(_ text: Text) -> ByteView {
+            texts.slice(Int(text.start), Int(text.start) + Int(text.count))
+        }
+
+        /// - Parameter rest: what follows the `/` after the segments walked so far.
+        func visit(_ at: Int32, _ rest: ByteView, depth: Int, _ body: (Int32) -> Void) {
+            let node = nodes[Int(at)]
+            var next = node.rests.first
+            while next >= 0 {
+                let end = ends[Int(next)]
+                if rest.hasPrefix(text(end.prefix)) { body(end.rule) }
+                next = end.next
+            }
+            guard depth < EndpointPattern.mostSegments else { return }
+            let end = rest.firstIndex(of: UInt8(ascii: "/")) ?? rest.count
+            let segment = rest.slice(0, end)
+            let child = child(hash(segment, at), segment, of: at)
+            if child >= 0 { step(child, rest, end, depth, body) }
+            if node.parameter >= 0, !segment.isEmpty { step(node.parameter, rest, end, depth, body) }
+        }
+
+        private func step(_ next: Int32, _ rest: ByteView, _ end: Int, _ depth: Int, _ body: (Int32) -> Void) {
+            guard end == rest.count else { return visit(next, rest.dropFirst(end + 1), depth: depth + 1, body) }
+            var here = nodes[Int(next)].here.first
+            while here >= 0 {
+                body(ends[Int(here)].rule)
+                here = ends[Int(here)].next
+            }
         }
     }
 }

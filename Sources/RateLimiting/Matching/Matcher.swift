@@ -18,7 +18,7 @@ final class PolicySet {
     let enforcingCount: Int
 
     /// How decisions under a single rule read.
-    private(set) lazy var templates: DecisionTemplates? = DecisionTemplates(self)
+    private(set) lazy var templates = DecisionTemplates(self)
 
     /// Whether an admission takes a lease.
     let takesLeases: Bool
@@ -44,7 +44,9 @@ final class Matcher {
         var group: Int32
         var isShadow: Bool
         var specificity: Int
-        var rule: CompiledRule
+        /// The rule's place among the compiled ones; a reference would have to be counted.
+        var rule: Int32
+        var isUnlimited: Bool
     }
 
     let rules: RuleSet
@@ -74,10 +76,10 @@ final class Matcher {
         var allowing: CompiledRule?
         var denying: CompiledRule?
         rules.forEachMatch(request) { rule, specificity in
-            switch rule.rule.effect {
+            switch rule.effect {
             case .limit, .unlimited: contend(rule, specificity)
-            case .allow: if rule.rule.mode == .enforce, allowing == nil { allowing = rule }
-            case .deny: if rule.rule.mode == .enforce, denying == nil { denying = rule }
+            case .allow: if !rule.isShadow, allowing == nil { allowing = rule }
+            case .deny: if !rule.isShadow, denying == nil { denying = rule }
             }
         }
         if let denying { return .denyListed(denying) }
@@ -87,29 +89,32 @@ final class Matcher {
 
     private func contend(_ rule: CompiledRule, _ specificity: Int) {
         let group = groups[Int(rule.index)]
-        let isShadow = rule.rule.mode == .shadow
+        let isShadow = rule.isShadow
         for i in winners.indices where winners[i].group == group && winners[i].isShadow == isShadow {
             let isBetter =
                 specificity > winners[i].specificity
-                || (specificity == winners[i].specificity && rule.index < winners[i].rule.index)
+                || (specificity == winners[i].specificity && rule.index < winners[i].rule)
             if isBetter {
                 winners[i].specificity = specificity
-                winners[i].rule = rule
+                winners[i].rule = rule.index
+                winners[i].isUnlimited = rule.effect == .unlimited
             }
             return
         }
-        winners.append(Winner(group: group, isShadow: isShadow, specificity: specificity, rule: rule))
+        winners.append(
+            Winner(
+                group: group, isShadow: isShadow, specificity: specificity, rule: rule.index,
+                isUnlimited: rule.effect == .unlimited))
     }
 
     private func limits() -> MatchResult {
         if winners.count > 1 {
-            winners.sort { ($0.isShadow ? 1 : 0, $0.rule.index) < ($1.isShadow ? 1 : 0, $1.rule.index) }
+            winners.sort { ($0.isShadow ? 1 : 0, $0.rule) < ($1.isShadow ? 1 : 0, $1.rule) }
         }
         indices.removeAll(keepingCapacity: true)
         var enforcingCount = 0
-        for winner in winners {
-            if case .unlimited = winner.rule.rule.effect { continue }
-            indices.append(winner.rule.index)
+        for winner in winners where !winner.isUnlimited {
+            indices.append(winner.rule)
             if !winner.isShadow { enforcingCount += 1 }
         }
         switch indices.count {

@@ -26,9 +26,12 @@ struct Identity {
     var kind: Kind
     var value: ByteView
 
-    /// Writes the form in which an API key may appear in keys and rules.
+    /// What the form begins with in which an API key may appear in keys and rules; 32 hexadecimal digits follow.
+    static let hashedKeyStart: StaticString = "sha256~"
+
+    /// Writes that form.
     static func appendHashedKey(_ apiKey: ByteView, to buffer: ByteBuffer) {
-        buffer.append("sha256~")
+        buffer.append(hashedKeyStart)
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: SHA256.byteCount) { digest in
             SHA256.hash(apiKey, into: digest.baseAddress!)
             buffer.append(hex: ByteView(base: digest.baseAddress!, count: 16))

@@ -5,8 +5,9 @@ import Services
 /// refusals `Retry-After` and `Cache-Control`.
 enum DecisionHeaders {
     /// Appends the header lines.
-    static func write(_ decision: Decision, to headers: ByteBuffer) {
-        if let templates = decision.templates,
+    /// - Parameter templates: the decision's.
+    static func write(_ decision: Decision, _ templates: DecisionTemplates?, to headers: ByteBuffer) {
+        if let templates,
             let template = decision.isAllowed ? templates.allowedHeaders : templates.refusedHeaders
         {
             template.write(decision, to: headers)

@@ -5,13 +5,18 @@ import Services
 /// Writes decisions as JSON: `{allowed, reason, limit, remaining, retryAfterMs, resetAfterMs, resetTime, rule,
 /// policies, violated}`, with the source's `retryAfter` beside `retryAfterMs`.
 enum DecisionJSON {
+    /// The decision alone, as in a bulk answer.
+    static func write(_ decision: Decision, to body: ByteBuffer) { write(decision, decision.templates, to: body) }
+
     /// - Parameters:
+    ///   - templates: the decision's.
     ///   - receipt: what a refund of exactly this decision names, if it was asked for.
     ///   - withProblem: a refusal also carries the members of a problem document.
     static func write(
-        _ decision: Decision, receipt: String? = nil, withProblem: Bool = false, to body: ByteBuffer
+        _ decision: Decision, _ templates: DecisionTemplates?, receipt: String? = nil, withProblem: Bool = false,
+        to body: ByteBuffer
     ) {
-        if receipt == nil, let templates = decision.templates {
+        if receipt == nil, let templates {
             let refused = withProblem ? templates.refusedWithProblem : templates.refused
             if let template = decision.isAllowed ? templates.allowed : refused {
                 return template.write(decision, to: body)

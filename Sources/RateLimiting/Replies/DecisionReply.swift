@@ -6,28 +6,30 @@ import Services
 enum DecisionReply {
     /// The answer of the check route: 200 or 429 with the decision, 503 when the store failed and the rule says deny.
     static func send(_ decision: Decision, receipt: String? = nil, to exchange: Exchange) {
-        exchange.beginReply(status(decision))
-        addHeaders(decision, to: exchange)
-        exchange.finishReply(contentType: decision.isAllowed ? "application/json" : "application/problem+json") {
-            DecisionJSON.write(decision, receipt: receipt, withProblem: true, to: $0)
-        }
+        let templates = decision.templates
+        exchange.reply(
+            status(decision), contentType: decision.isAllowed ? "application/json" : "application/problem+json",
+            headerLines: { DecisionHeaders.write(decision, templates, to: $0) },
+            body: { DecisionJSON.write(decision, templates, receipt: receipt, withProblem: true, to: $0) })
     }
 
     /// The answer of forward auth: an empty 200, or the refusal.
     /// - Parameter refusalStatus: one status for every refusal, for proxies that know only some; nil for the true one.
     static func sendAuthorization(_ decision: Decision, refusalStatus: Int?, to exchange: Exchange) {
         guard !decision.isAllowed else {
-            exchange.beginReply(200)
-            addHeaders(decision, to: exchange)
-            exchange.finishReply(contentType: nil) { _ in }
+            exchange.reply(
+                200, contentType: nil, headerLines: { DecisionHeaders.write(decision, decision.templates, to: $0) },
+                body: { _ in })
             return
         }
-        exchange.beginReply(refusalStatus ?? status(decision))
-        addHeaders(decision, to: exchange)
-        exchange.addHeader("X-RateLimit-Reason", decision.reason.rawValue)
-        exchange.finishReply(contentType: "application/problem+json") {
-            DecisionJSON.write(decision, withProblem: true, to: $0)
-        }
+        let templates = decision.templates
+        exchange.reply(
+            refusalStatus ?? status(decision), contentType: "application/problem+json",
+            headerLines: {
+                DecisionHeaders.write(decision, templates, to: $0)
+                $0.append("X-RateLimit-Reason: \(decision.reason.rawValue)\r\n")
+            },
+            body: { DecisionJSON.write(decision, templates, withProblem: true, to: $0) })
     }
 
     private static func status(_ decision: Decision) -> Int {
@@ -47,9 +49,5 @@ enum DecisionReply {
             return Problem(.unavailable, "the store did not answer in time, and the rule \(rule) refuses then")
         default: return Problem(.tooManyRequests, "the rule \(rule) has too little left for this request")
         }
-    }
-
-    static func addHeaders(_ decision: Decision, to exchange: Exchange) {
-        exchange.addHeaderLines { DecisionHeaders.write(decision, to: $0) }
     }
 }

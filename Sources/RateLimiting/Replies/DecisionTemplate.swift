@@ -6,19 +6,34 @@ import Services
 /// Most decisions fall under a single rule, and writing them member by member took half of a check's instructions. The
 /// template is cut out of what the ordinary writer makes of marked numbers, and is used only if it gives the same as the
 /// writer for other numbers, so there is one truth about the text.
-struct DecisionTemplate {
+final class DecisionTemplate {
     private enum Slot: CaseIterable {
         case remaining, retryMs, retryS, resetMs, resetS, resetTime, resetAtS
+
+        /// Bytes that the longest takes: a time, or a number with its sign.
+        static let longest = 24
     }
 
-    private let pieces: [(text: [UInt8], slot: Slot?)]
+    /// A stretch of the text that stays, and what follows it. Plain values, so that writing touches no reference count.
+    private struct Piece {
+        let count: Int
+        let slot: Slot?
+    }
+
+    private let text: [UInt8]
+    private let pieces: [Piece]
+    /// Room for the text and whatever its slots may take.
+    private let most: Int
 
     /// - Parameter write: the ordinary writer. nil when no template can stand for it.
     init?(verdict: Outcome.Verdict, _ policies: PolicySet, write: (Decision, ByteBuffer) -> Void) {
         let marked = DecisionTemplate.sample(
             verdict, policies, remaining: 7_710_000_000_001, retryMs: 7_720_000_000_001, resetMs: 7_730_000_000_001,
             nowUs: 1_000_000_000_000_000)
-        pieces = DecisionTemplate.cut(DecisionTemplate.text(marked, write), DecisionTemplate.values(marked))
+        let cut = DecisionTemplate.cut(DecisionTemplate.text(marked, write), DecisionTemplate.values(marked))
+        text = cut.flatMap(\.text)
+        pieces = cut.map { Piece(count: $0.text.count, slot: $0.slot) }
+        most = text.count + pieces.count * Slot.longest
         let other = DecisionTemplate.sample(
             verdict, policies, remaining: 4, retryMs: 1501, resetMs: 90_061_001, nowUs: 1_763_850_000_123_456)
         let buffer = ByteBuffer()
@@ -30,20 +45,29 @@ struct DecisionTemplate {
     func write(_ decision: Decision, to buffer: ByteBuffer) {
         let outcome = decision.first
         let resetAtUs = decision.resetAtUs(0) ?? 0
-        for piece in pieces {
-            buffer.append(piece.text)
-            switch piece.slot {
-            case nil: break
-            case .remaining: buffer.append(decimal: outcome.remaining)
-            case .retryMs: buffer.append(decimal: outcome.retryUs.dividedRoundingUp(by: 1000))
-            case .retryS: buffer.append(decimal: outcome.retryUs.dividedRoundingUp(by: 1_000_000))
-            case .resetMs: buffer.append(decimal: outcome.resetUs.dividedRoundingUp(by: 1000))
-            case .resetS: buffer.append(decimal: outcome.resetUs.dividedRoundingUp(by: 1_000_000))
-            case .resetTime: Timestamp(us: Int64(resetAtUs)).appendRFC3339(to: buffer)
-            case .resetAtS:
-                buffer.append(decimal: resetAtUs.dividedRoundingUp(by: 1_000_000))
+        let start = buffer.reserve(most)
+        var target = start
+        text.withUnsafeBufferPointer { text in
+            guard var source = text.baseAddress else { return }
+            pieces.withUnsafeBufferPointer { pieces in
+                for piece in pieces {
+                    target.update(from: source, count: piece.count)
+                    source += piece.count
+                    target += piece.count
+                    switch piece.slot {
+                    case nil: break
+                    case .remaining: target += Decimal.write(outcome.remaining, to: target)
+                    case .retryMs: target += Decimal.write(outcome.retryUs.dividedRoundingUp(by: 1000), to: target)
+                    case .retryS: target += Decimal.write(outcome.retryUs.dividedRoundingUp(by: 1_000_000), to: target)
+                    case .resetMs: target += Decimal.write(outcome.resetUs.dividedRoundingUp(by: 1000), to: target)
+                    case .resetS: target += Decimal.write(outcome.resetUs.dividedRoundingUp(by: 1_000_000), to: target)
+                    case .resetTime: target += Timestamp(us: Int64(resetAtUs)).writeRFC3339(to: target)
+                    case .resetAtS: target += Decimal.write(resetAtUs.dividedRoundingUp(by: 1_000_000), to: target)
+                    }
+                }
             }
         }
+        buffer.didAppend(target - start)
     }
 
     // MARK: Making

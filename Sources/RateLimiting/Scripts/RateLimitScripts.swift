@@ -2,11 +2,14 @@ import Redis
 
 /// The service's script texts, joined from the files in `lua/rate_limiting`.
 enum RateLimitScripts {
-    /// One rule: the strategy's own file and the driver for many subjects under one rule.
+    /// One rule: the strategy's own file, whose functions are the script's own, and the driver for many subjects under one
+    /// rule.
     static let single: [StrategyName: Script] = Dictionary(
         uniqueKeysWithValues: StrategyName.allCases.map { name in
-            let choice = [UInt8]("local strategy = \(name.rawValue)".utf8)
-            let source = join([PackageResources.clock_lua, source(of: name), choice, PackageResources.check_one_lua])
+            let parameters = [UInt8]("local p = 3".utf8)
+            let source = join([
+                PackageResources.clock_lua, parameters, source(of: name), PackageResources.check_one_lua,
+            ])
             return (name, Script(name: "check_one_\(name.rawValue)", source: source))
         })
 
@@ -28,7 +31,16 @@ enum RateLimitScripts {
     private static func withClock(_ script: [UInt8]) -> [UInt8] { join([PackageResources.clock_lua, script]) }
 
     private static func withAllStrategies(_ driver: [UInt8]) -> [UInt8] {
-        join([PackageResources.clock_lua] + StrategyName.allCases.map(source) + [driver])
+        join([PackageResources.clock_lua] + StrategyName.allCases.map(maker) + [driver])
+    }
+
+    /// A strategy's file as a function that makes it for one rule, whose parameters begin at `p` in ARGV.
+    private static func maker(of name: StrategyName) -> [UInt8] {
+        let functions = "arity load take report life save refund".split(separator: " ").map { "\($0) = \($0)" }
+        return join([
+            [UInt8]("local function \(name.rawValue)(p)".utf8), source(of: name),
+            [UInt8]("return {\(functions.joined(separator: ", "))}\nend".utf8),
+        ])
     }
 
     private static func source(of name: StrategyName) -> [UInt8] {

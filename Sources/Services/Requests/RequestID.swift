@@ -10,7 +10,11 @@ enum RequestID {
         if let sent = exchange.header("x-request-id"), (1...longest).contains(sent.count) {
             exchange.stashHeader("X-Request-Id") { $0.append(sent) }
         } else {
-            exchange.stashHeader("X-Request-Id") { RandomID.appendHex(bytes: 8, to: $0) }
+            exchange.stashHeaderLines {
+                $0.append("X-Request-Id: ")
+                RandomID.appendHex(bytes: 8, to: $0)
+                $0.append("\r\n")
+            }
         }
     }
 }

@@ -26,7 +26,7 @@ import Testing
         #expect(try await redis.check(rule, key, nowUs: base + 200_000).word == "allowed")
         #expect(try await redis.check(rule, key, nowUs: base + 200_000).word == "refused")
         // A person reads the value.
-        #expect(try await redis.text("GET", key) == "used=2000000/200000 at=\(base + 200_000)")
+        #expect(try await redis.text("GET", key) == "used=2000000/200000+1 at=\(base + 200_000)")
     }
 
     @Test func costs() async throws {

@@ -34,7 +34,7 @@ import Testing
                 // The last cost of the last call may be refused: what is kept is what was consumed before.
                 #expect(reply.lives[0] * 1000 >= outcome.resetUs, "\(rule)")
                 #expect(reply.lives[0] * 1000 < outcome.resetUs + 1000, "\(rule)")
-                #expect(replies[1].int! <= reply.lives[0] + passedMs, "\(rule)")
+                #expect(replies[1].int! <= LifeTests.longestMs(rule, reply.lives[0]) + passedMs, "\(rule)")
                 #expect(replies[1].int! >= reply.lives[0] - passedMs, "\(rule)")
             }
         }
@@ -47,7 +47,12 @@ import Testing
         let rule = ScriptRule.tokenBucket(limit: 1, windowUs: 1_000_000, burst: 100, initial: 100)
         let (_, step) = live(rule, key, [100], callerUs: 0)
         let replies = try await redis.run([step, .command("PTTL", key)])
-        #expect((99_500...100_000).contains(replies[1].int!))
+        #expect((99_500...125_000).contains(replies[1].int!))
+    }
+
+    /// How long a key may be kept whose state says something for `lifeMs`: a bucket's up to a quarter longer.
+    private static func longestMs(_ rule: ScriptRule, _ lifeMs: Int) -> Int {
+        rule.name == .tokenBucket ? lifeMs + lifeMs / 4 + 1 : lifeMs
     }
 
     /// Keys of short windows, watched until Redis drops them: not before the time that the answer named.

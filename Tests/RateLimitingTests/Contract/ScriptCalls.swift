@@ -44,7 +44,10 @@ extension CheckCall {
             if !isSingle { words.append(rule.name.rawValue) }
             words += rule.parameters(callerUs: callerUs ?? nowUs, prefix: prefix)
         }
-        for subject in subjects { words += [String(subject.costs.count)] + subject.costs.map(String.init) }
+        // What the service leaves out, too.
+        if !subjects.allSatisfy({ $0.costs == [1] }) {
+            for subject in subjects { words += [String(subject.costs.count)] + subject.costs.map(String.init) }
+        }
         let script = isSingle ? RateLimitScripts.single[rules[0].name]! : RateLimitScripts.composed
         return RedisStep(script: script, keys: subjects.flatMap(\.keys), words: words)
     }
