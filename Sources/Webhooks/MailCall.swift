@@ -1,16 +1,11 @@
+import EventLoops
 import Glibc
-import Synchronization
 
 /// One message on its way through a mail thread. It is over as soon as anybody says so; what the thread still does then
 /// comes to nothing, since its sockets are shut down.
-final class MailCall: Sendable {
+final class MailCall: @unchecked Sendable {
+    // Unchecked because what changes is only touched under the lock: this one the thread sanitizer sees, unlike Mutex.
     typealias Outcome = Result<MailReceipt, OutgoingError>
-
-    private struct State {
-        var waiting: UnsafeContinuation<Outcome, Never>?
-        var outcome: Outcome?
-        var sockets: Set<Int32> = []
-    }
 
     let server: MailServer
     let sender: String
@@ -19,7 +14,10 @@ final class MailCall: Sendable {
     let timeoutMs: Int
     let fixedNames: [String]
     let authorities: String?
-    private let state = Mutex(State())
+    private let lock = Lock()
+    private var waiting: UnsafeContinuation<Outcome, Never>?
+    private var outcome: Outcome?
+    private var sockets: Set<Int32> = []
 
     init(_ mail: Mail, by server: MailServer, fixedNames: [String], authorities: String?) {
         self.server = server
@@ -34,44 +32,47 @@ final class MailCall: Sendable {
     /// Waits for the outcome, from any loop.
     func wait() async -> Outcome {
         await withUnsafeContinuation { continuation in
-            let outcome = state.withLock { state -> Outcome? in
-                if state.outcome == nil { state.waiting = continuation }
-                return state.outcome
+            let known = lock.withLock {
+                if outcome == nil { waiting = continuation }
+                return outcome
             }
-            if let outcome { continuation.resume(returning: outcome) }
+            if let known { continuation.resume(returning: known) }
         }
     }
 
-    var isOver: Bool { state.withLock { $0.outcome != nil } }
+    var isOver: Bool { lock.withLock { outcome != nil } }
 
     /// The first word about the outcome counts.
-    func end(_ outcome: Outcome) {
-        let waiting = state.withLock { state -> UnsafeContinuation<Outcome, Never>? in
-            guard state.outcome == nil else { return nil }
-            state.outcome = outcome
+    func end(_ word: Outcome) {
+        let resumed: UnsafeContinuation<Outcome, Never>? = lock.withLock {
+            guard outcome == nil else { return nil }
+            outcome = word
             // While they are listed here the thread does not close them, so the numbers are still theirs.
-            for socket in state.sockets { shutdown(socket, Int32(SHUT_RDWR)) }
-            defer { state.waiting = nil }
-            return state.waiting
+            for socket in sockets { shutdown(socket, Int32(SHUT_RDWR)) }
+            defer { waiting = nil }
+            return waiting
         }
-        waiting?.resume(returning: outcome)
+        resumed?.resume(returning: word)
     }
 
     // MARK: For the thread
 
     /// Lists a socket that the call uses; false when the call is over.
     func opened(_ socket: Int32) -> Bool {
-        state.withLock { state in
-            guard state.outcome == nil else { return false }
-            state.sockets.insert(socket)
+        lock.withLock {
+            guard outcome == nil else { return false }
+            sockets.insert(socket)
             return true
         }
     }
 
-    /// Takes a socket, or all of them, off the list: the thread may close it, or use it for another call.
-    func released(_ socket: Int32? = nil) {
-        state.withLock { state in
-            if let socket { state.sockets.remove(socket) } else { state.sockets = [] }
-        }
+    /// Takes a socket off the list: the thread closes it.
+    func released(_ socket: Int32) {
+        lock.withLock { _ = sockets.remove(socket) }
+    }
+
+    /// Takes all off the list: the thread uses them for another call.
+    func releasedAll() {
+        lock.withLock { sockets = [] }
     }
 }

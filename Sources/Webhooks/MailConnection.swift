@@ -29,10 +29,10 @@ final class MailConnection {
         for socket in sockets where !call.opened(socket) { isOpen = false }
         if isOpen {
             let code = curl_easy_perform(easy.raw)
-            call.released()
+            call.releasedAll()
             call.end(outcome(code))
         }
-        call.released()
+        call.releasedAll()
         self.call = nil
     }
 
