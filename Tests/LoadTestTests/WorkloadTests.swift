@@ -38,6 +38,14 @@ struct WorkloadTests {
                     #expect(checks.count == Workload.bulkSize)
                     #expect(checks.allSatisfy { $0["endpoint"] == .string("/bench/allowed") })
                     #expect(Set(checks.compactMap { $0["identifier"]?.text() }).count > 10)
+                } else if name == .enqueueBulk {
+                    guard case .array(let jobs)? = json["jobs"] else { throw Wrong() }
+                    #expect(jobs.count == Workload.jobBulkSize)
+                    // The size that the figures of memory are given for.
+                    #expect(jobs.allSatisfy { $0["config"]?.text().utf8.count == 112 })
+                } else if name == .enqueue {
+                    #expect(json["type"] == .string("simulated"))
+                    #expect(json["config"]?.text().utf8.count == 112)
                 } else {
                     #expect(json["identifier"] != nil && json["endpoint"] != nil && json["method"] == .string("GET"))
                 }
