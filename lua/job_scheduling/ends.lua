@@ -46,9 +46,12 @@ local function free(number)
   local name = match(job[2], '^%S+ %d+ (.+)$')
   if call('HGET', base .. 'holders', name) ~= number then return end
   call('HDEL', base .. 'holders', name)
-  local next = call('ZPOPMIN', base .. 'parked:' .. name)[1]
+  local next
+  repeat
+    next = call('ZPOPMIN', base .. 'parked:' .. name)[1]
+    -- One that was cancelled meanwhile waits no more.
+  until not next or call('ZREM', base .. 'waiting', next) == 1
   if not next then return end
-  call('ZREM', base .. 'waiting', next)
   local text = call('HMGET', key(next), 'conflict', 'state')
   local delay = text[1] and match(text[1], '^reschedule (%d+)')
   if delay then

@@ -1,0 +1,135 @@
+import Redis
+import TestSupport
+
+@testable import JobScheduling
+
+/// A queue whose scripts are called one by one, under a given clock.
+final class ScriptedQueue {
+    /// Milliseconds since the epoch.
+    var nowMs = 1_700_000_000_000
+    var serverID = "a"
+    let base: String
+    private let redis: RESPConnection
+    private var hashes: [String: String] = [:]
+    private var calls = 0
+
+    init() throws {
+        let server = try RedisServer.shared
+        base = server.prefix() + "jobs:{default}:"
+        redis = try server.connect()
+    }
+
+    // MARK: Scripts
+
+    @discardableResult
+    func run(_ script: Script, _ arguments: [String], keys: [String] = []) throws -> [String] {
+        let all = [base] + keys
+        let reply = try call(script, all, [String(nowMs), serverID] + arguments)
+        return reply.elements.isEmpty ? [reply.text] : reply.elements.map(\.text)
+    }
+
+    private func call(_ script: Script, _ keys: [String], _ arguments: [String]) throws -> RESPConnection.Reply {
+        if hashes[script.name] == nil {
+            hashes[script.name] = try redis("SCRIPT", "LOAD", String(decoding: script.source, as: UTF8.self)).text
+        }
+        return try redis.command(["EVALSHA", hashes[script.name]!, String(keys.count)] + keys + arguments)
+    }
+
+    struct New {
+        var type = "noop"
+        var place = "ready"
+        var dueMs = 300_000
+        var fields: [String: String] = [:]
+    }
+
+    /// Creates jobs; what became of each, and the first number.
+    func enqueue(_ jobs: [New]) throws -> (first: Int, outcomes: [String]) {
+        var arguments = ["", "", String(jobs.count)]
+        for job in jobs {
+            let special: Set = ["after", "unique", "needs", "conflict", "cache", "timeout", "preemptible"]
+            let isSpecial = job.fields.keys.contains { special.contains($0) }
+            var fields = ["name", "j", "type", job.type, "config", "{}"] + job.fields.flatMap { [$0.key, $0.value] }
+            if isSpecial { fields += ["special", "1"] }
+            arguments += [job.type, job.place, String(job.dueMs), isSpecial ? "1" : "", String(fields.count)] + fields
+        }
+        let words = try run(JobScripts.enqueue, arguments, keys: [""])
+        return (Int(words[2]) ?? 0, Array(words.dropFirst(3)))
+    }
+
+    struct Lease: Equatable {
+        var number: Int
+        var token: Int
+        var attempt: Int
+    }
+
+    struct Ended {
+        var number: Int
+        var token: Int
+        var outcome: String
+        var text = ""
+        var retryAfterMs = ""
+        var jitter = 500
+    }
+
+    /// One call of a worker: what became of what it has ended, and what it is given.
+    func exchange(
+        _ worker: String, _ ended: [Ended] = [], most: Int, types: [String] = ["noop"], call: Int? = nil
+    ) throws -> (results: [String], leases: [Lease]) {
+        calls += 1
+        var arguments = [worker, String(call ?? calls), String(most), String(types.count)] + types
+        for item in ended {
+            arguments += [
+                JobID.digits(item.number), String(item.token), "", item.outcome, item.text, item.retryAfterMs,
+                String(item.jitter),
+            ]
+        }
+        let words = try run(JobScripts.finishAndLease, arguments)
+        let results = Int(words[2]) ?? 0
+        let leases = stride(from: 3 + results, to: words.count - 6, by: 7).map {
+            Lease(number: Int(words[$0]) ?? 0, token: Int(words[$0 + 1]) ?? 0, attempt: Int(words[$0 + 2]) ?? 0)
+        }
+        return (Array(words[3..<(3 + results)]), leases)
+    }
+
+    func heartbeat(_ worker: String, _ leases: [Lease]) throws -> [String] {
+        let words = try run(
+            JobScripts.heartbeat,
+            [worker, "0"] + leases.flatMap { [JobID.digits($0.number), String($0.token), ""] })
+        return leases.isEmpty ? [] : words
+    }
+
+    func tick() throws { try run(JobScripts.tick, []) }
+
+    func cancel(_ number: Int) throws -> String { try run(JobScripts.cancel, [JobID.digits(number), "test"])[0] }
+
+    // MARK: Looking
+
+    func command(_ words: String...) throws -> RESPConnection.Reply { try redis.command(words) }
+
+    func fields(_ number: Int) throws -> [String: String] {
+        let words = try command("HGETALL", base + "job:" + JobID.digits(number)).elements.map(\.text)
+        var fields: [String: String] = [:]
+        for i in stride(from: 0, to: words.count - 1, by: 2) { fields[words[i]] = words[i + 1] }
+        return fields
+    }
+
+    func state(_ number: Int) throws -> StateLine { StateLine(try fields(number)["state"] ?? "pending") }
+
+    func members(_ set: String) throws -> [Int] {
+        try command("ZRANGE", base + set, "0", "-1").elements.compactMap { Int($0.text) }
+    }
+
+    /// What is wrong with the queue: nothing, in a good one.
+    func faults(types: [String] = ["noop"]) throws -> [String] {
+        var faults: [String] = []
+        let sets =
+            types.flatMap { ["ready:" + $0, "leases:" + $0] } + [
+                "delayed", "waiting", "schedules", "idle", "ended", "dead",
+            ]
+        for set in sets {
+            let reply = try call(JobScripts.audit, [base], [set, "0", "1000"])
+            faults += reply.elements.map { set + ": " + $0.text }
+        }
+        return faults
+    }
+}
