@@ -52,14 +52,23 @@ import Testing
     @Test func failsAsItShould() throws {
         let server = try TestServer { router, _ in
             router.on(.get, "/never", .immediate { _ in })
+            router.on(
+                .get, "/refused",
+                .immediate { exchange in
+                    exchange.beginReply(403)
+                    exchange.finishReply(contentType: "text/plain") { $0.append("not you") }
+                })
             router.on(.get, "/cut", .immediate { exchange in exchange.beginStream(contentType: "text/plain").abort() })
         }
         try withClient(server) { client in
             await #expect(throws: HTTPClientError.timeout) { try await client.send(.get, "/never", timeoutUs: 50000) }
             await #expect(throws: HTTPClientError.connectionLost) { try await client.send(.get, "/cut") }
-            let refusal = await #expect(throws: HTTPClientError.self) { _ = try await client.openEvents("/none") }
-            guard case .refused(404, let body)? = refusal else { throw refusal ?? .closed }
-            #expect(try await client.send(.get, "/none").body == body && !body.isEmpty)
+            await #expect(throws: HTTPClientError.malformed("status 200, content type text/plain")) {
+                _ = try await client.openEvents("/text")
+            }
+            let refusal = await #expect(throws: HTTPClientError.self) { _ = try await client.openEvents("/refused") }
+            guard case .refused(403, let body)? = refusal else { throw refusal ?? .closed }
+            #expect(body == Array("not you".utf8))
             client.close()
             await #expect(throws: HTTPClientError.closed) { try await client.send(.get, "/") }
             let nobody = HTTPClient(loop: server.loop, address: .tcp(host: "127.0.0.1", port: 1), host: "x")
