@@ -87,7 +87,8 @@ let package = Package(
         .testTarget(name: "EventLoopsTests", dependencies: ["EventLoops"], cSettings: gnu),
         .testTarget(name: "ServicesTests", dependencies: ["Bytes", "Digests", "JSON", "Services"], cSettings: gnu),
         .testTarget(
-            name: "ApplicationTests", dependencies: ["Application", "Services", "Telemetry"], cSettings: gnu),
+            name: "ApplicationTests", dependencies: ["Application", "Bytes", "HTTP", "JSON", "Services", "Telemetry"],
+            cSettings: gnu),
         .testTarget(name: "TidyTests"),
         tests("Redis", ["Bytes", "EventLoops", "Redis"]),
         tests(

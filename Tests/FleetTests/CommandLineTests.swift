@@ -41,7 +41,7 @@ extension Fleet {
         @Test(arguments: [
             (["serve", "--port", "70000"], "--port must be an integer from 0 to 65535"),
             (["serve", "--host", "example.org"], "--host"), (["serve", "--redis", "http://x"], "--redis"),
-            (["serve", "--services", "florist"], "rate-limiter, jobs"),
+            (["serve", "--services", "carts"], "rate-limiter, jobs"),
             (["serve", "--config", "/nonexistent"], "/nonexistent"),
             (["serve", "--tokens", "/nonexistent"], "/nonexistent"),
             (["serve", "--host", "0.0.0.0"], "--tokens"), (["serve", "--host", "::"], "--tokens"),

@@ -49,7 +49,7 @@ final class JobEventsEndpoint {
             }
             start = place
         } else {
-            start.entry = try await last(queue)
+            start = try await last(queue)
         }
         let stream = EventStream(exchange)
         stream.event(id: "\(start.entry)/\(start.sent)", name: "snapshot", data: "{\"queue\":\"\(queue.text)\"}")
@@ -65,13 +65,14 @@ final class JobEventsEndpoint {
         }
     }
 
-    private func last(_ queue: QueueName) async throws -> String {
+    /// The place after all there is.
+    private func last(_ queue: QueueName) async throws -> (entry: String, sent: Int) {
         let key = store.keys.base(queue) + "events"
         let reply = try await store.context.redis.send(
             ["XREVRANGE", key, "+", "-", "COUNT", "1"], key: key, budgetUs: JobStore.budgetUs)
         guard case .array(let entries) = reply, case .array(let parts)? = entries.first, let id = parts.first?.string
-        else { return "0-0" }
-        return id
+        else { return ("0-0", 0) }
+        return (id, JobEventsEndpoint.events(parts.last?.strings ?? [], queue).count)
     }
 
     /// Sends what is new; returns how many entries were looked at.

@@ -31,4 +31,16 @@ struct JobEventsTests {
         #expect(try resumed.subscribe("/api/jobs/events", headers: [("Last-Event-ID", seen.lastID)]).status == 200)
         #expect(try follow(resumed, second).words == ["created", "started", "completed"])
     }
+
+    @Test func aNewListenerHearsNothingOld() async throws {
+        let server = try JobServer()
+        let first = try server.create(#"{"name":"a","type":"simulated"}"#)
+        try await server.awaits(first, "completed")
+        let connection = try server.server.connect()
+        #expect(try connection.subscribe("/api/jobs/events").status == 200)
+        #expect(try connection.nextEvent().name == "snapshot")
+        let second = try server.create(#"{"name":"b","type":"simulated"}"#)
+        let event = try connection.nextEvent()
+        #expect(event.json?["event"]?.text == "created" && event.json?["job"]?.text == second)
+    }
 }
