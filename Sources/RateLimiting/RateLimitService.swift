@@ -105,7 +105,7 @@ public final class RateLimitService: Service {
         do { request = try identities.own(exchange) } catch {
             return ProblemReply.send(error, to: exchange, log: context.log)
         }
-        limiter.decide(request) { decision in
+        limiter.decide(request) { decision, _ in
             if decision.isAllowed { resume() } else { DecisionReply.send(decision, to: exchange) }
         }
     }

@@ -31,7 +31,7 @@ final class AuthorizeEndpoint {
             refusalStatus = status
         }
         let request = try identities.original(exchange)
-        limiter.decide(request) { decision in
+        limiter.decide(request) { decision, _ in
             DecisionReply.sendAuthorization(decision, refusalStatus: refusalStatus, to: exchange)
         }
     }

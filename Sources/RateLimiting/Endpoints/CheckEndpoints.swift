@@ -31,9 +31,15 @@ final class CheckEndpoints {
         let request = try parser.parse(&reader)
         try reader.end()
         let cost = parser.wantsReceipt ? request.cost : nil
-        limiter.decide(request) { decision in
-            DecisionReply.send(decision, receipt: cost.flatMap { Receipt(decision, cost: $0)?.text }, to: exchange)
+        switch limiter.place(request) {
+        case .decided(let decision): CheckEndpoints.reply(decision, cost, exchange)
+        case .waiting(let batch, let index):
+            batch.setReceiver({ decision, _ in CheckEndpoints.reply(decision, cost, exchange) }, ofRequest: index)
         }
+    }
+
+    private static func reply(_ decision: Decision, _ cost: Int?, _ exchange: Exchange) {
+        DecisionReply.send(decision, receipt: cost.flatMap { Receipt(decision, cost: $0)?.text }, to: exchange)
     }
 
     /// `{"checks":[…]}` or a bare array. All are read before any is decided, so that a bad one changes nothing.
@@ -55,9 +61,8 @@ final class CheckEndpoints {
         try reader.end()
         if requests.isEmpty { throw Problem.field("checks", "must have 1 to \(CheckEndpoints.mostChecks) elements") }
         let gathering = BulkReply(exchange, count: requests.count)
-        for (i, request) in requests.enumerated() {
-            limiter.decide(request) { gathering.receive($0, at: i) }
-        }
+        let receive: CheckBatch.Receiver = { gathering.receive($0, at: $1) }
+        for i in requests.indices { limiter.decide(requests[i], tag: i, receive) }
     }
 
     private func parseAll(_ reader: inout JSONReader, into requests: inout [CheckRequest]) throws {
@@ -80,7 +85,7 @@ final class CheckEndpoints {
         }
         var request = try parser.request(.object(members))
         request.isPeek = true
-        limiter.decide(request) { decision in
+        limiter.decide(request) { decision, _ in
             exchange.beginReply(200)
             exchange.addHeader("Cache-Control", "no-store")
             exchange.finishReply(contentType: "application/json") { DecisionJSON.write(decision, to: $0) }
@@ -91,12 +96,12 @@ final class CheckEndpoints {
 /// Gathers the decisions of one bulk request and answers when the last is there.
 private final class BulkReply {
     private let exchange: Exchange
-    private var decisions: [Decision?]
+    private var decisions: [Decision]
     private var missing: Int
 
     init(_ exchange: Exchange, count: Int) {
         self.exchange = exchange
-        decisions = Array(repeating: nil, count: count)
+        decisions = Array(repeating: Decision(isAllowed: true, reason: .noRule), count: count)
         missing = count
     }
 
@@ -108,9 +113,9 @@ private final class BulkReply {
         exchange.addHeader("Cache-Control", "no-store")
         exchange.finishReply(contentType: "application/json") { body in
             body.append("{\"decisions\":[")
-            for (i, decision) in decisions.enumerated() {
+            for i in decisions.indices {
                 if i > 0 { body.append(UInt8(ascii: ",")) }
-                if let decision { DecisionJSON.write(decision, to: body) }
+                DecisionJSON.write(decisions[i], to: body)
             }
             body.append("]}")
         }

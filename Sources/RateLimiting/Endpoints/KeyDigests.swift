@@ -9,37 +9,39 @@ struct KeyDigests {
 
     private struct Entry {
         var key = KeyedHash.Value(high: 0, low: 0)
+        /// Zero for a free place, which no digest is.
         var digest: Words = (0, 0)
-        var isUsed = false
     }
 
-    private static let ways = 4
-    private let setCount: Int
+    private let mask: Int
     private let keyed = KeyedHash()
-    /// Made with the first key.
+    /// Made with the first key. A key is in one of four neighbours, most often in the first that is looked at: memory is
+    /// what looking costs.
     private var entries: [Entry] = []
-    /// Which way of a full set gives way next.
+    /// Which of four full neighbours gives way next.
     private var turn = 0
 
-    /// - Parameter capacity: keys held at most, a power of two.
-    init(capacity: Int = 16_384) { setCount = capacity / KeyDigests.ways }
+    /// - Parameter capacity: keys held at most, a power of two from 4.
+    init(capacity: Int = 16_384) { mask = capacity - 1 }
 
     /// Appends the first 16 bytes of the SHA-256 of `apiKey`, as 32 hexadecimal digits.
     mutating func appendHex(_ apiKey: ByteView, to buffer: ByteBuffer) {
-        if entries.isEmpty { entries = Array(repeating: Entry(), count: setCount * KeyDigests.ways) }
+        if entries.isEmpty { entries = Array(repeating: Entry(), count: mask + 1) }
         let key = keyed.hash(apiKey)
-        let start = Int(truncatingIfNeeded: key.low) & (setCount - 1) * KeyDigests.ways
-        var free = -1
-        for i in start..<start + KeyDigests.ways {
-            if entries[i].key == key, entries[i].isUsed { return KeyDigests.append(entries[i].digest, to: buffer) }
-            if free < 0, !entries[i].isUsed { free = i }
+        let first = Int(truncatingIfNeeded: key.low) & mask
+        for step in 0..<4 {
+            let digest = entries[first ^ step].digest
+            if digest == (0, 0) { return remember(key, apiKey, first ^ step, buffer) }
+            if entries[first ^ step].key == key { return KeyDigests.append(digest, to: buffer) }
         }
-        if free < 0 {
-            turn = (turn + 1) % KeyDigests.ways
-            free = start + turn
-        }
-        entries[free] = Entry(key: key, digest: KeyDigests.digest(apiKey), isUsed: true)
-        KeyDigests.append(entries[free].digest, to: buffer)
+        turn = (turn + 1) & 3
+        remember(key, apiKey, first ^ turn, buffer)
+    }
+
+    private mutating func remember(_ key: KeyedHash.Value, _ apiKey: ByteView, _ at: Int, _ buffer: ByteBuffer) {
+        let digest = KeyDigests.digest(apiKey)
+        entries[at] = Entry(key: key, digest: digest)
+        KeyDigests.append(digest, to: buffer)
     }
 
     private static func digest(_ apiKey: ByteView) -> Words {

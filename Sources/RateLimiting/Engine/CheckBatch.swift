@@ -8,8 +8,8 @@ protocol CheckBatchOwner: AnyObject {
 
 /// One script call: checks under the same rules, any number of subjects, any number of requests for each.
 final class CheckBatch: RedisCall {
-    /// Receives the decision of one request.
-    typealias Receiver = (Decision) -> Void
+    /// Receives the decision of one request, and the tag that was given with it: one receiver may serve many requests.
+    typealias Receiver = (_ decision: Decision, _ tag: Int) -> Void
 
     private struct Subject {
         var first: Int32
@@ -21,7 +21,8 @@ final class CheckBatch: RedisCall {
         var cost: Int
         /// The next request of the same subject, -1 at the end.
         fileprivate var next: Int32 = -1
-        var receive: Receiver?
+        fileprivate(set) var tag = 0
+        fileprivate(set) var receive: Receiver?
     }
 
     let policies: PolicySet
@@ -90,7 +91,10 @@ final class CheckBatch: RedisCall {
         return (subjects.count - 1, Int(index))
     }
 
-    func setReceiver(_ receive: @escaping Receiver, ofRequest index: Int) { requests[index].receive = receive }
+    func setReceiver(_ receive: @escaping Receiver, tag: Int = 0, ofRequest index: Int) {
+        requests[index].tag = tag
+        requests[index].receive = receive
+    }
 
     // MARK: The call
 

@@ -75,7 +75,6 @@ struct KeyHash: Equatable {
     }
 
     init(_ key: ByteView) {
-        a = key.hash(seed: KeyHash.seeds.0)
-        b = key.hash(seed: KeyHash.seeds.1)
+        (a, b) = key.hash(seeds: KeyHash.seeds)
     }
 }

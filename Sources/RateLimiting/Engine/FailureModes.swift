@@ -10,14 +10,11 @@ struct FailureModes {
     /// Refused if any enforcing rule says deny or its local share is used up; else allowed, and said to be unchecked.
     /// - Parameter subject: the key of the request under the first rule, as the name of its shares.
     func decide(_ policies: PolicySet, cost: Int, subject: [UInt8], nowUs: Int64) -> Decision {
-        var decision = Decision(isAllowed: true, reason: .storeUnavailable)
         for rule in policies.rules.prefix(policies.enforcingCount) {
             switch rule.rule.onStoreFailure {
             case .allow: continue
             case .deny:
-                decision.isAllowed = false
-                decision.decider = rule
-                return decision
+                return Decision(isAllowed: false, reason: .storeUnavailable, decider: rule)
             case .local:
                 guard let strategy = rule.strategy, let windowUs = strategy.localWindowUs else { continue }
                 let outcome = local.take(
@@ -32,7 +29,7 @@ struct FailureModes {
                 }
             }
         }
-        return decision
+        return Decision(isAllowed: true, reason: .storeUnavailable)
     }
 }
 

@@ -53,18 +53,34 @@ final class Limiter: EndOfTick, CheckBatchOwner {
 
     // MARK: Checks
 
+    /// What becomes of a request: it is decided, or waits in a call that is being gathered, for which a receiver must be set
+    /// at once.
+    enum Placement {
+        case decided(Decision)
+        case waiting(CheckBatch, request: Int)
+    }
+
     /// Decides `request`, now or when Redis has answered; `receive` is called exactly once. The request's views need to
     /// hold during the call only.
-    func decide(_ request: CheckRequest, _ receive: @escaping CheckBatch.Receiver) {
+    /// - Parameter tag: is handed to `receive` with the decision.
+    func decide(_ request: CheckRequest, tag: Int = 0, _ receive: @escaping CheckBatch.Receiver) {
+        switch place(request) {
+        case .decided(let decision): receive(decision, tag)
+        case .waiting(let batch, let index): batch.setReceiver(receive, tag: tag, ofRequest: index)
+        }
+    }
+
+    /// The same for a caller that makes its receiver only when there is something to wait for.
+    func place(_ request: CheckRequest) -> Placement {
         let policies: PolicySet
         switch matcher.match(request) {
-        case .noRule: return receive(Decision(isAllowed: true, reason: .noRule))
+        case .noRule: return .decided(Decision(isAllowed: true, reason: .noRule))
         case .allowListed(let rule):
             counters.count(rule, .allowed)
-            return receive(Decision(isAllowed: true, reason: .allowListed, decider: rule))
+            return .decided(Decision(isAllowed: true, reason: .allowListed, decider: rule))
         case .denyListed(let rule):
             counters.count(rule, .refused)
-            return receive(Decision(isAllowed: false, reason: .denyListed, decider: rule))
+            return .decided(Decision(isAllowed: false, reason: .denyListed, decider: rule))
         case .limits(let found): policies = found
         }
         keys.build(policies, request, keyBuilder)
@@ -74,27 +90,27 @@ final class Limiter: EndOfTick, CheckBatchOwner {
         {
             counters.cachedDenials.increment()
             counters.count(policies.rules[0], .refused)
-            return receive(Limiter.decision(denial, policies, nowUs: nowUs))
+            return .decided(Limiter.decision(denial, policies, nowUs: nowUs))
         }
         guard breaker.mayCall(nowUs: nowUs) else {
             let subject = keys.key(0).array
-            return receive(failures.decide(policies, cost: request.cost, subject: subject, nowUs: nowUs))
+            return .decided(failures.decide(policies, cost: request.cost, subject: subject, nowUs: nowUs))
         }
         let (batch, index) = open.place(policies, isPeek: request.isPeek, keys: keys, cost: request.cost) {
             CheckBatch(
                 owner: self, policies: policies, isPeek: request.isPeek, epoch: epoch,
                 leasePrefix: policies.takesLeases ? RandomID.hex(bytes: 8) : nil)
         }
-        batch.setReceiver(receive, ofRequest: index)
         if !isGathering {
             isGathering = true
             loop.atEndOfTick(.gather, self)
         }
+        return .waiting(batch, request: index)
     }
 
     /// Decides `request` and suspends the caller until it is decided.
     func decide(_ request: CheckRequest) async -> Decision {
-        await suspend { decide(request, $0) }
+        await suspend { finish in decide(request) { decision, _ in finish(decision) } }
     }
 
     /// Sends what has been gathered.
@@ -166,7 +182,7 @@ final class Limiter: EndOfTick, CheckBatchOwner {
             let decision = answer.decision(ordinal)
             counters.count(decision, batch.policies, isPeek: batch.isPeek)
             remember(decision, batch, subject, cost: request.cost, nowUs: nowUs)
-            request.receive?(decision)
+            request.receive?(decision, request.tag)
             ordinal += 1
         }
     }
@@ -174,7 +190,8 @@ final class Limiter: EndOfTick, CheckBatchOwner {
     private func fail(_ batch: CheckBatch, nowUs: Int64) {
         batch.forEachRequest { subject, request in
             let key = batch.key(ofSubject: subject, rule: 0).array
-            request.receive?(failures.decide(batch.policies, cost: request.cost, subject: key, nowUs: nowUs))
+            let decision = failures.decide(batch.policies, cost: request.cost, subject: key, nowUs: nowUs)
+            request.receive?(decision, request.tag)
         }
     }
 

@@ -14,12 +14,9 @@ final class CompiledRule: Sendable {
     /// A bucket's refill in exact integers; see `Strategy.refill`.
     let refill: (rate: Int, unit: Int)
     let identifiers: IdentifierMatcher?
-    let guardsOwnAPI: Bool
-    let effect: Effect
-    let isShadow: Bool
     let method: [UInt8]?
     let tier: [UInt8]?
-    /// How specific the rule is, but for the rank of its identifier; see `specificity`.
+    /// How specific the rule is, but for the rank of its identifier; see `specificity(for:)`.
     let fixedSpecificity: Int
     /// `:<rule id>:<generation>`, the part of a key after its tag.
     let keySuffix: [UInt8]
@@ -32,24 +29,12 @@ final class CompiledRule: Sendable {
     /// `"name"`, the beginning of an item of the RateLimit header.
     let headerName: [UInt8]
 
-    /// What the rule does, without the numbers.
-    enum Effect { case limit, unlimited, allow, deny }
-
     init(_ rule: Rule, index: Int32) {
         self.rule = rule
         self.index = index
         strategy = rule.strategy
         zone = if case .quota(_, _, let name)? = rule.strategy { Zone(identifier: name) } else { nil }
         refill = rule.strategy?.refill ?? (0, 0)
-        guardsOwnAPI = rule.guardsOwnAPI
-        isShadow = rule.mode == .shadow
-        effect =
-            switch rule.effect {
-            case .limit: .limit
-            case .unlimited: .unlimited
-            case .allow: .allow
-            case .deny: .deny
-            }
         identifiers = rule.match.identifiers.map { IdentifierMatcher($0) }
         method = rule.match.method.map { [UInt8]($0.utf8) }
         tier = rule.match.tier.map { [UInt8]($0.utf8) }
@@ -67,8 +52,17 @@ final class CompiledRule: Sendable {
         policyHeader = [UInt8]((quoted + CompiledRule.policyParameters(rule)).utf8)
     }
 
-    /// Which of two matching rules of a group wins: identifier before tier before endpoint before method.
-    func specificity(identifierRank: Int) -> Int { identifierRank << 42 + fixedSpecificity }
+    /// Whether more than the endpoint decides if the rule matches.
+    var isConditional: Bool { method != nil || tier != nil || identifiers != nil }
+
+    /// How specifically the rule matches a request whose endpoint it matches, nil if it does not. Of two matching rules of
+    /// a group the more specific wins: identifier before tier before endpoint before method.
+    func specificity(for request: CheckRequest) -> Int? {
+        if let method, !method.withByteView({ $0 == request.method }) { return nil }
+        if let tier, !tier.withByteView({ $0 == request.tier }) { return nil }
+        guard let identifiers else { return fixedSpecificity }
+        return identifiers.rank(request).map { $0 << 42 + fixedSpecificity }
+    }
 
     private static func policyJSON(_ rule: Rule) -> [UInt8] {
         let text = ByteBuffer()

@@ -111,11 +111,11 @@ struct EndpointIndex: Sendable {
 
     // MARK: Finding
 
-    /// Calls `body` with every rule whose pattern matches the path, each once.
-    func forEachMatch(_ path: ByteView, _ body: (Int32) -> Void) {
-        for rule in anywhere { body(rule) }
+    /// Appends every rule whose pattern matches the path, each once.
+    func find(_ path: ByteView, _ found: inout [Int32]) {
+        found += anywhere
         guard !ends.isEmpty, path.count > 0, path[0] == UInt8(ascii: "/") else { return }
-        walk { $0.visit(0, path.dropFirst(1), depth: 0, body) }
+        walk { $0.visit(0, path.dropFirst(1), depth: 0, &found) }
     }
 
     @inline(__always)
@@ -158,27 +158,27 @@ struct EndpointIndex: Sendable {
         }
 
         /// - Parameter rest: what follows the `/` after the segments walked so far.
-        func visit(_ at: Int32, _ rest: ByteView, depth: Int, _ body: (Int32) -> Void) {
+        func visit(_ at: Int32, _ rest: ByteView, depth: Int, _ found: inout [Int32]) {
             let node = nodes[Int(at)]
             var next = node.rests.first
             while next >= 0 {
                 let end = ends[Int(next)]
-                if rest.hasPrefix(text(end.prefix)) { body(end.rule) }
+                if rest.hasPrefix(text(end.prefix)) { found.append(end.rule) }
                 next = end.next
             }
             guard depth < EndpointPattern.mostSegments else { return }
             let end = rest.firstIndex(of: UInt8(ascii: "/")) ?? rest.count
             let segment = rest.slice(0, end)
             let child = child(hash(segment, at), segment, of: at)
-            if child >= 0 { step(child, rest, end, depth, body) }
-            if node.parameter >= 0, !segment.isEmpty { step(node.parameter, rest, end, depth, body) }
+            if child >= 0 { step(child, rest, end, depth, &found) }
+            if node.parameter >= 0, !segment.isEmpty { step(node.parameter, rest, end, depth, &found) }
         }
 
-        private func step(_ next: Int32, _ rest: ByteView, _ end: Int, _ depth: Int, _ body: (Int32) -> Void) {
-            guard end == rest.count else { return visit(next, rest.dropFirst(end + 1), depth: depth + 1, body) }
+        private func step(_ next: Int32, _ rest: ByteView, _ end: Int, _ depth: Int, _ found: inout [Int32]) {
+            guard end == rest.count else { return visit(next, rest.dropFirst(end + 1), depth: depth + 1, &found) }
             var here = nodes[Int(next)].here.first
             while here >= 0 {
-                body(ends[Int(here)].rule)
+                found.append(ends[Int(here)].rule)
                 here = ends[Int(here)].next
             }
         }

@@ -44,14 +44,27 @@ final class Matcher {
         var group: Int32
         var isShadow: Bool
         var specificity: Int
-        /// The rule's place among the compiled ones; a reference would have to be counted.
+        /// The rule's place among the compiled ones.
         var rule: Int32
         var isUnlimited: Bool
     }
 
+    /// What matching must know of a rule, as plain values: the rules themselves are shared by all loops, and counting
+    /// references to them would cost more than matching.
+    private struct Candidate {
+        let group: Int32
+        let effect: Effect
+        let isShadow: Bool
+        let guardsOwnAPI: Bool
+        let isConditional: Bool
+        let specificity: Int
+    }
+
+    private enum Effect { case limit, unlimited, allow, deny }
+
     let rules: RuleSet
-    /// The rules' groups as numbers.
-    private let groups: [Int32]
+    private let candidates: [Candidate]
+    private var found: [Int32] = []
     private var winners: [Winner] = []
     private var indices: [Int32] = []
     private var singles: [PolicySet?]
@@ -63,48 +76,69 @@ final class Matcher {
     init(_ rules: RuleSet) {
         self.rules = rules
         var numbers: [String: Int32] = [:]
-        groups = rules.compiled.map { rule in
-            let number = numbers[rule.rule.group] ?? Int32(numbers.count)
-            numbers[rule.rule.group] = number
-            return number
+        candidates = rules.compiled.map { rule in
+            let group = numbers[rule.rule.group] ?? Int32(numbers.count)
+            numbers[rule.rule.group] = group
+            return Candidate(
+                group: group, effect: Matcher.effect(rule.rule), isShadow: rule.rule.mode == .shadow,
+                guardsOwnAPI: rule.rule.guardsOwnAPI, isConditional: rule.isConditional,
+                specificity: rule.fixedSpecificity)
         }
         singles = Array(repeating: nil, count: rules.compiled.count)
     }
 
+    private static func effect(_ rule: Rule) -> Effect {
+        switch rule.effect {
+        case .limit: .limit
+        case .unlimited: .unlimited
+        case .allow: .allow
+        case .deny: .deny
+        }
+    }
+
     func match(_ request: CheckRequest) -> MatchResult {
         winners.removeAll(keepingCapacity: true)
-        var allowing: CompiledRule?
-        var denying: CompiledRule?
-        rules.forEachMatch(request) { rule, specificity in
-            switch rule.effect {
-            case .limit, .unlimited: contend(rule, specificity)
-            case .allow: if !rule.isShadow, allowing == nil { allowing = rule }
-            case .deny: if !rule.isShadow, denying == nil { denying = rule }
+        found.removeAll(keepingCapacity: true)
+        rules.find(endpoint: request.endpoint, &found)
+        var allowing: Int32 = -1
+        var denying: Int32 = -1
+        for index in found {
+            let candidate = candidates[Int(index)]
+            if candidate.guardsOwnAPI != request.isOwnAPI { continue }
+            var specificity = candidate.specificity
+            if candidate.isConditional {
+                guard let exact = rules.compiled[Int(index)].specificity(for: request) else { continue }
+                specificity = exact
+            }
+            switch candidate.effect {
+            case .limit, .unlimited: contend(index, candidate, specificity)
+            case .allow: if !candidate.isShadow, allowing < 0 { allowing = index }
+            case .deny: if !candidate.isShadow, denying < 0 { denying = index }
             }
         }
-        if let denying { return .denyListed(denying) }
-        if let allowing { return .allowListed(allowing) }
+        if denying >= 0 { return .denyListed(rules.compiled[Int(denying)]) }
+        if allowing >= 0 { return .allowListed(rules.compiled[Int(allowing)]) }
         return limits()
     }
 
-    private func contend(_ rule: CompiledRule, _ specificity: Int) {
-        let group = groups[Int(rule.index)]
-        let isShadow = rule.isShadow
-        for i in winners.indices where winners[i].group == group && winners[i].isShadow == isShadow {
+    private func contend(_ rule: Int32, _ candidate: Candidate, _ specificity: Int) {
+        let isUnlimited = candidate.effect == .unlimited
+        for i in winners.indices where winners[i].group == candidate.group && winners[i].isShadow == candidate.isShadow
+        {
             let isBetter =
                 specificity > winners[i].specificity
-                || (specificity == winners[i].specificity && rule.index < winners[i].rule)
+                || (specificity == winners[i].specificity && rule < winners[i].rule)
             if isBetter {
                 winners[i].specificity = specificity
-                winners[i].rule = rule.index
-                winners[i].isUnlimited = rule.effect == .unlimited
+                winners[i].rule = rule
+                winners[i].isUnlimited = isUnlimited
             }
             return
         }
         winners.append(
             Winner(
-                group: group, isShadow: isShadow, specificity: specificity, rule: rule.index,
-                isUnlimited: rule.effect == .unlimited))
+                group: candidate.group, isShadow: candidate.isShadow, specificity: specificity, rule: rule,
+                isUnlimited: isUnlimited))
     }
 
     private func limits() -> MatchResult {

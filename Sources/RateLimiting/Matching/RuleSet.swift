@@ -12,7 +12,6 @@ final class RuleSet: Sendable {
     /// Whether any rule guards our own API; without one, that check costs nothing.
     let guardsOwnAPI: Bool
     private let endpoints: EndpointIndex
-    private let matchable: [Unmanaged<CompiledRule>]
     private let byID: [String: Rule]
 
     static let empty = RuleSet(revision: 0, lastChange: "0-0", rules: [])
@@ -30,9 +29,8 @@ final class RuleSet: Sendable {
             endpoints.insert(rule.match.endpoint.flatMap { EndpointPattern($0) }, rule: index)
         }
         self.compiled = compiled
-        matchable = compiled.map { .passUnretained($0) }
         self.endpoints = endpoints
-        guardsOwnAPI = compiled.contains { $0.guardsOwnAPI }
+        guardsOwnAPI = compiled.contains { $0.rule.guardsOwnAPI }
     }
 
     func rule(id: String) -> Rule? { byID[id] }
@@ -41,17 +39,6 @@ final class RuleSet: Sendable {
 
     func compiledRule(id: String) -> CompiledRule? { compiled.first { $0.rule.id == id } }
 
-    /// Calls `body` with every enabled rule that matches the request, and how specifically it does.
-    func forEachMatch(_ request: CheckRequest, _ body: (CompiledRule, _ specificity: Int) -> Void) {
-        endpoints.forEachMatch(request.endpoint) { index in
-            // Without a count of references: the rules are shared by all loops, and live as long as this set.
-            matchable[Int(index)]._withUnsafeGuaranteedRef { rule in
-                if rule.guardsOwnAPI != request.isOwnAPI { return }
-                if let method = rule.method, !method.withByteView({ $0 == request.method }) { return }
-                if let tier = rule.tier, !tier.withByteView({ $0 == request.tier }) { return }
-                guard let identifiers = rule.identifiers else { return body(rule, rule.fixedSpecificity) }
-                if let rank = identifiers.rank(request) { body(rule, rule.specificity(identifierRank: rank)) }
-            }
-        }
-    }
+    /// Appends the indices of the compiled rules that are for an endpoint.
+    func find(endpoint: ByteView, _ found: inout [Int32]) { endpoints.find(endpoint, &found) }
 }

@@ -39,17 +39,48 @@ struct Decision {
     var nowUs: Int?
     /// The rules that were counted under, nil when none were.
     var policies: PolicySet?
-    /// One outcome per rule of `policies`; empty when Redis did not answer. The first stands apart, so that a decision
+    /// One outcome per rule of `policies`; none when Redis did not answer. The first stands apart, so that a decision
     /// under a single rule needs no array.
-    var first = Outcome.none
-    var others: [Outcome] = []
-    var hasOutcomes = false
-    /// The list rule that decided, or the rule whose failure mode did.
-    var decider: CompiledRule?
-    /// The leases taken, by rule, when a concurrency rule is among the policies and the request was allowed.
-    var leaseID: String?
+    var first: Outcome
+    var hasOutcomes: Bool
+    private let rest: Rest?
 
-    func outcome(_ index: Int) -> Outcome { index == 0 ? first : others[index - 1] }
+    /// What few decisions have, by one reference: decisions are copied on their way, and each reference would be counted.
+    private final class Rest {
+        let others: [Outcome]
+        let decider: CompiledRule?
+        let leaseID: String?
+
+        init(_ others: [Outcome], _ decider: CompiledRule?, _ leaseID: String?) {
+            self.others = others
+            self.decider = decider
+            self.leaseID = leaseID
+        }
+    }
+
+    init(
+        isAllowed: Bool, reason: Reason, nowUs: Int? = nil, policies: PolicySet? = nil, first: Outcome = .none,
+        others: [Outcome] = [], hasOutcomes: Bool = false, decider: CompiledRule? = nil, leaseID: String? = nil
+    ) {
+        self.isAllowed = isAllowed
+        self.reason = reason
+        self.nowUs = nowUs
+        self.policies = policies
+        self.first = first
+        self.hasOutcomes = hasOutcomes
+        rest = others.isEmpty && decider == nil && leaseID == nil ? nil : Rest(others, decider, leaseID)
+    }
+
+    /// The list rule that decided, or the rule whose failure mode did.
+    var decider: CompiledRule? { rest?.decider }
+
+    /// The leases taken, by rule, when a concurrency rule is among the policies and the request was allowed.
+    var leaseID: String? { rest?.leaseID }
+
+    /// Whether there is neither of the two, nor a second outcome.
+    var isPlain: Bool { rest == nil }
+
+    func outcome(_ index: Int) -> Outcome { index == 0 ? first : rest!.others[index - 1] }
 
     /// The rule whose numbers stand at the top of the answer: the one with the least remaining, or, when refused, the one
     /// with the longest wait. nil when no enforcing rule was counted under.

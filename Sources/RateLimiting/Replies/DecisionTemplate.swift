@@ -151,7 +151,7 @@ final class DecisionTemplates {
 extension Decision {
     /// The templates that may stand for this decision: one enforcing rule was asked, and nothing is out of the ordinary.
     var templates: DecisionTemplates? {
-        guard let policies, hasOutcomes, nowUs != nil, leaseID == nil, decider == nil, policies.isSingle,
+        guard let policies, hasOutcomes, nowUs != nil, isPlain, policies.isSingle,
             policies.enforcingCount == 1,
             isAllowed ? first.verdict == .allowed : first.verdict == .refused
         else { return nil }

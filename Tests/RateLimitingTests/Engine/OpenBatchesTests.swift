@@ -34,7 +34,7 @@ struct OpenBatchesTests {
             let (batch, request) = open.place(policies, isPeek: isPeek, keys: keys, cost: number) {
                 CheckBatch(owner: owner, policies: policies, isPeek: isPeek, epoch: 0, leasePrefix: nil)
             }
-            batch.setReceiver({ _ in }, ofRequest: request)
+            batch.setReceiver({ _, _ in }, ofRequest: request)
             return batch
         }
 

@@ -34,8 +34,7 @@ struct EndpointIndexTests {
         let patterns = ["/a/b", "/a/{x}", "/{x}/b", "/a/*", "/*", "/a*", "/a/b*", "/", "/{x}"]
         var index = EndpointIndex()
         for (i, text) in patterns.enumerated() { index.insert(EndpointPattern(text), rule: Int32(i)) }
-        var found: [String] = []
-        path.withByteView { path in index.forEachMatch(path) { found.append(patterns[Int($0)]) } }
+        let found = find(path, index).map { patterns[$0] }
         #expect(found.sorted() == expected.sorted())
     }
 
@@ -43,9 +42,7 @@ struct EndpointIndexTests {
         var index = EndpointIndex()
         index.insert(nil, rule: 7)
         for path in ["", "x", "/x"] {
-            var found: [Int32] = []
-            path.withByteView { path in index.forEachMatch(path) { found.append($0) } }
-            #expect(found == [7])
+            #expect(find(path, index) == [7])
         }
     }
 
@@ -66,8 +63,7 @@ struct EndpointIndexTests {
         for (i, text) in patterns.enumerated() { index.insert(EndpointPattern(text)!, rule: Int32(i)) }
         for _ in 0..<500 {
             let path = "/" + (0..<random.below(6)).map { _ in random.element(words) }.joined(separator: "/")
-            var found: [Int] = []
-            path.withByteView { path in index.forEachMatch(path) { found.append(Int($0)) } }
+            let found = find(path, index)
             let expected = patterns.indices.filter { naive(patterns[$0], path) }
             guard found.sorted() == expected else {
                 Issue.record("seed \(seed), \(path): \(found.sorted()), not \(expected)")
@@ -81,14 +77,16 @@ struct EndpointIndexTests {
         index.insert(EndpointPattern("/a/*"), rule: 1)
         index.insert(EndpointPattern(String(repeating: "/a", count: 64)), rule: 2)
         index.insert(EndpointPattern(String(repeating: "/a", count: 64) + "/*"), rule: 3)
-        func found(_ count: Int) -> [Int32] {
-            var found: [Int32] = []
-            String(repeating: "/a", count: count).withByteView { path in index.forEachMatch(path) { found.append($0) } }
-            return found.sorted()
-        }
+        func found(_ count: Int) -> [Int] { find(String(repeating: "/a", count: count), index).sorted() }
         #expect(found(64) == [1, 2])
         #expect(found(65) == [1, 3])
         #expect(found(1000) == [1, 3])
+    }
+
+    private func find(_ path: String, _ index: EndpointIndex) -> [Int] {
+        var found: [Int32] = []
+        path.withByteView { index.find($0, &found) }
+        return found.map(Int.init)
     }
 
     /// By the definition in `EndpointPattern`, on strings.

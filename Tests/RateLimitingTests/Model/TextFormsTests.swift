@@ -7,9 +7,9 @@ import Testing
 struct ReceiptTests {
     @Test func readsBackWhatItWrites() throws {
         let policies = Samples.policies([try Samples.rule("api-burst", generation: 3), try Samples.rule("daily")])
-        var decision = Decision(isAllowed: true, reason: .allowed, nowUs: 1_700_000_000_000_000, policies: policies)
-        decision.others = [.none]
-        decision.hasOutcomes = true
+        let decision = Decision(
+            isAllowed: true, reason: .allowed, nowUs: 1_700_000_000_000_000, policies: policies, others: [.none],
+            hasOutcomes: true)
         let receipt = try #require(Receipt(decision, cost: 5))
         #expect(receipt.text == "1700000000000000-5-api-burst:3,daily:1")
         #expect(try Receipt(text: receipt.text) == receipt)
