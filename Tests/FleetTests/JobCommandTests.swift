@@ -77,9 +77,10 @@ extension Fleet {
             #expect(result.code == 1 && result.errors.contains("it is failed"))
             let retried = try await run(replica, "jobs", "retry", "default-000000000001")
             #expect(retried.hasPrefix("default-000000000001 is "))
+            // Both of its executions are told.
             #expect(
                 try await eventually {
-                    try replica.request("GET", "/api/jobs/default-000000000001").json?["runCount"] == .int(2)
+                    rows(try await run(replica, "jobs", "history", "default-000000000001")).count == 3
                 })
         }
 
