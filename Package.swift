@@ -20,7 +20,9 @@ let package = Package(
     name: "quartermaster",
     products: [
         .executable(name: "quartermaster", targets: ["Quartermaster"]),
-        .library(name: "QuartermasterKit", targets: ["Application", "Services", "RateLimiting", "JobScheduling"]),
+        .library(
+            name: "QuartermasterKit",
+            targets: ["Application", "Services", "RateLimiting", "JobScheduling", "Inventory"]),
     ],
     targets: [
         .systemLibrary(name: "CLinux"),
@@ -62,10 +64,16 @@ let package = Package(
                 "queue", "ends", "take", "runs", "enqueue", "finish_and_lease", "heartbeat", "cancel", "tick", "fire",
                 "change", "batch", "settings", "read", "figures", "audit",
             ]),
+        service(
+            "Inventory",
+            dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry"],
+            lua: "inventory",
+            ["stock", "levels", "holds", "movements", "finish", "commit"]),
         .target(
             name: "Application",
             dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry"]),
-        .executableTarget(name: "Quartermaster", dependencies: ["Application", "JobScheduling", "RateLimiting"]),
+        .executableTarget(
+            name: "Quartermaster", dependencies: ["Application", "Inventory", "JobScheduling", "RateLimiting"]),
         .executableTarget(
             name: "LoadTest", dependencies: ["Bytes", "EventLoops", "JSON", "Telemetry"], cSettings: gnu),
 
@@ -102,6 +110,12 @@ let package = Package(
             [
                 "Application", "Bytes", "Digests", "EventLoops", "HTTP", "JSON", "JobScheduling", "Redis", "Services",
                 "Telemetry", "TimeZones", "Webhooks",
+            ]),
+        tests(
+            "Inventory",
+            [
+                "Application", "Bytes", "Digests", "EventLoops", "HTTP", "Inventory", "JSON", "Redis", "Services",
+                "Telemetry",
             ]),
         tests("Webhooks", ["Bytes", "EventLoops", "HTTP", "Webhooks"]),
         tests("Fleet", ["Digests", "EventLoops", "JSON", "Quartermaster"]),

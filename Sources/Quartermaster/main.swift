@@ -1,5 +1,6 @@
 import Application
 import Glibc
+import Inventory
 import JobScheduling
 import RateLimiting
 
@@ -8,5 +9,6 @@ exit(
         services: [
             RateLimitService.definition(),
             JobSchedulingService.definition(kinds: JobKindDefinition.standard(reports: JobSupplies.reports)),
+            InventoryService.definition(),
         ], arguments: CommandLine.arguments
     ).rawValue)

@@ -1,0 +1,28 @@
+import Redis
+
+/// The service's script texts, joined from the files in `lua/inventory`.
+enum InventoryScripts {
+    static let commit = join("commit", operations + [PackageResources.commit_lua])
+    /// The same for what only gives back, which goes on when Redis has no memory left.
+    static let drain = Script(name: "drain", source: Array("#!lua flags=allow-oom\n".utf8) + commit.source.dropFirst(6))
+
+    static let all = [commit, drain]
+
+    private static let operations = [
+        PackageResources.stock_lua, PackageResources.levels_lua, PackageResources.holds_lua,
+        PackageResources.movements_lua, PackageResources.finish_lua,
+    ]
+
+    /// The last file's first line goes first: it says how Redis is to run the script (`#!lua`).
+    static func join(_ name: String, _ parts: [[UInt8]]) -> Script {
+        let last = parts.last!
+        var text: [UInt8] = []
+        var body = last[...]
+        if last.starts(with: Array("#!".utf8)), let end = last.firstIndex(of: 0x0A) {
+            text = Array(last[...end])
+            body = last[(end + 1)...]
+        }
+        text += Array((parts.dropLast() + [Array(body)]).joined(separator: [0x0A]))
+        return Script(name: name, source: text)
+    }
+}

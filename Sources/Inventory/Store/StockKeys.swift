@@ -1,0 +1,46 @@
+/// The keys of the inventory. All of a SKU have its tag and lie in one slot; `lua/README.md` has the table.
+struct StockKeys: Sendable {
+    let prefix: String
+
+    /// Counters, hash.
+    func stock(_ sku: SKU) -> String { key("stock", sku) }
+    /// Metadata and thresholds, hash.
+    func product(_ sku: SKU) -> String { key("product", sku) }
+    /// Holds by when they end, sorted set of suffixes.
+    func expiry(_ sku: SKU) -> String { key("expiry", sku) }
+    /// Every change, stream.
+    func ledger(_ sku: SKU) -> String { key("ledger", sku) }
+    /// What is to be told beyond the slot, list.
+    func outbox(_ sku: SKU) -> String { key("outbox", sku) }
+    func reservation(_ sku: SKU, _ suffix: String) -> String { "\(prefix)reservation:{\(sku.text)}:\(suffix)" }
+    func transfer(_ sku: SKU, _ suffix: String) -> String { "\(prefix)transfer:{\(sku.text)}:\(suffix)" }
+    func alert(_ sku: SKU, warehouse: String) -> String { "\(prefix)alert:{\(sku.text)}:\(warehouse)" }
+
+    /// Which SKU has a product's id, string. Written before the product.
+    func productID(_ id: String) -> String { "\(prefix)product-id:{\(id)}" }
+    /// Every SKU there may be, sorted set of names with score 0. Written before the product.
+    var products: String { prefix + "products" }
+    /// Warehouses by id, hash of JSON; `revision` beside them.
+    var warehouses: String { prefix + "warehouses" }
+    /// Told with each change of a warehouse.
+    var warehouseChannel: String { prefix + "warehouses:changed" }
+    /// The reservations that were made for an order, set of ids. Written before them, so it may name too many.
+    func order(_ id: String) -> String { "\(prefix)order-reservations:{\(id)}" }
+    /// A reservation over several SKUs, hash.
+    func orderReservation(_ suffix: String) -> String { "\(prefix)order:{\(suffix)}" }
+    /// SKUs with something due (a hold's end, events to tell) by when, sorted set; one of `dueParts`.
+    func due(_ sku: SKU) -> String { due(part: StockKeys.part(sku)) }
+    func due(part: Int) -> String { "\(prefix)stock-due:{\(part)}" }
+    /// Those that somebody is at, by when it is another one's turn.
+    func duringSweep(part: Int) -> String { "\(prefix)stock-due:{\(part)}:taken" }
+
+    static let dueParts = 16
+
+    private static func part(_ sku: SKU) -> Int {
+        var hash: UInt32 = 2_166_136_261
+        for byte in sku.text.utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
+        return Int(hash >> 8) % dueParts
+    }
+
+    private func key(_ word: String, _ sku: SKU) -> String { "\(prefix)\(word):{\(sku.text)}" }
+}

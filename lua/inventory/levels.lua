@@ -1,0 +1,103 @@
+-- Alerts of a SKU's available stock in a warehouse, raised at an edge only. Joined behind `stock`.
+--
+-- A product's `minStockLevel` is the level of a warning, half of it critical, none left an emergency, unless the product
+-- says `critical` and `emergency` itself; `<warehouse>:warning` and the like are of one warehouse. It is resolved when
+-- available is a tenth above the warning level again. Above `maxStockLevel` is too much, until it is a twentieth below.
+--
+-- The stock hash keeps between which values nothing can happen (`<warehouse>:below`, `<warehouse>:above`, both exclusive),
+-- so that whoever changes stock need not read the alert.
+local RANK = { warning = 1, critical = 2, emergency = 3 }
+local EVENTS = { warning = 'low-stock', critical = 'low-stock', emergency = 'out-of-stock', overstock = 'overstock' }
+
+local function thresholds(s, warehouse)
+  local product = s.thresholds
+  if not product then
+    product = map(call('HGETALL', key(s, 'product')))
+    s.thresholds = product
+  end
+  local function own(name) return tonumber(product[warehouse .. ':' .. name]) end
+  local warning = own('warning') or tonumber(product.minStockLevel) or 0
+  return {
+    warning = warning,
+    critical = own('critical') or tonumber(product.critical) or math.floor(warning / 2),
+    emergency = own('emergency') or tonumber(product.emergency) or 0,
+    most = own('max') or tonumber(product.maxStockLevel),
+  }
+end
+
+local function levelAt(available, t)
+  if available <= t.emergency then return 'emergency' end
+  if available <= t.critical then return 'critical' end
+  if available <= t.warning then return 'warning' end
+  if t.most and available > t.most then return 'overstock' end
+end
+
+local function raise(s, warehouse, alert, old, level, available, t)
+  local name = key(s, 'alert', ':' .. warehouse)
+  local number = tonumber(alert.number or 0)
+  if not old then number = number + 1 end
+  local fields = {
+    'number', number, 'level', level, 'status', 'active', 'available', format('%d', available), 'threshold',
+    format('%d', level == 'overstock' and t.most or t[level]), 'changed', stamp,
+  }
+  if not old then
+    fields[#fields + 1] = 'created'
+    fields[#fields + 1] = stamp
+    call('DEL', name)
+  else
+    -- Worse than what somebody has seen is to be seen again.
+    call('HDEL', name, 'acknowledged', 'acknowledgedBy', 'escalated')
+  end
+  call('HSET', name, unpack(fields))
+  call('PERSIST', name)
+  tell(s, {
+    event = EVENTS[level], warehouse = warehouse, level = level, available = available, number = number,
+    threshold = level == 'overstock' and t.most or t[level],
+  })
+end
+
+local function resolve(s, warehouse, alert, available)
+  local name = key(s, 'alert', ':' .. warehouse)
+  call('HSET', name, 'status', 'resolved', 'available', format('%d', available), 'changed', stamp, 'resolved', stamp)
+  call('PEXPIRE', name, KEPT_ENDED_MS)
+  tell(s, {
+    event = 'resolved', warehouse = warehouse, level = alert.level, available = available,
+    number = tonumber(alert.number),
+  })
+end
+
+-- Looks at a warehouse whose available stock has changed.
+local function watch(s, warehouse)
+  local c = counters(s, warehouse)
+  local available = c.quantity - c.reserved
+  if c.below and available > c.below and available < (c.above or math.huge) then return end
+  local t = thresholds(s, warehouse)
+  local alert = map(call('HGETALL', key(s, 'alert', ':' .. warehouse)))
+  local old = alert.status ~= nil and alert.status ~= 'resolved' and alert.level or nil
+  local new = levelAt(available, t)
+  local calm = t.warning + math.ceil(t.warning / 10)
+  local low = t.most and t.most - math.ceil(t.most / 20)
+  if old == 'overstock' then
+    if available > low then new = old end
+  elseif old then
+    if not new and available <= calm then new = old end
+    if new and (RANK[new] or 0) > 0 and RANK[new] < RANK[old] then new = old end
+  end
+  if new ~= old then
+    if old and (not new or new == 'overstock' or old == 'overstock') then
+      resolve(s, warehouse, alert, available)
+      old = nil
+    end
+    if new then raise(s, warehouse, alert, old, new, available, t) end
+  end
+  if new == 'overstock' then
+    c.below, c.above = low, nil
+  elseif new then
+    c.below = new == 'warning' and t.critical or new == 'critical' and t.emergency or -1
+    c.above = calm + 1
+  else
+    c.below, c.above = t.warning, t.most and t.most + 1
+  end
+  s.bounded = s.bounded or {}
+  s.bounded[warehouse] = true
+end

@@ -1,0 +1,74 @@
+-- What changes stock on hand: adjustments, counts, write-offs, transfers. Joined behind `stock` and `levels`.
+
+-- The answer that an operation was given before, under its id; a repeated one has no second effect.
+local function earlier(s, op)
+  local text = call('GET', key(s, 'adjustment', ':' .. op.id))
+  if text then return { 'existing', text } end
+end
+
+-- {id, w, type = add|subtract|set, n, expected, kind, reason, actor, key, request, keepMs}
+local function adjust(s, op)
+  local before = earlier(s, op)
+  if before then return before end
+  local c = counters(s, op.w)
+  if op.expected and op.expected ~= c.quantity then return { 'expected', format('%d', c.quantity) } end
+  local quantity = op.n
+  if op.type == 'add' then quantity = c.quantity + op.n end
+  if op.type == 'subtract' then quantity = c.quantity - op.n end
+  if quantity > MOST then return { 'limit', format('%d', c.quantity) } end
+  if quantity < c.reserved then return { 'below', format('%d', c.quantity), format('%d', c.reserved) } end
+  local previous = c.quantity
+  change(s, op.kind or 'adjust', op.w, quantity - previous, 0, 0, op)
+  local result = format(
+    '%s %d %d %d %d %d', op.request or '-', previous, c.quantity, c.reserved, c.inTransit, now)
+  call('SET', key(s, 'adjustment', ':' .. op.id), result, 'PX', op.keepMs or 60000)
+  return { 'adjusted', result }
+end
+
+local function transferAnswer(s, id)
+  return { 'done', unpack(call('HGETALL', key(s, 'transfer', ':' .. id))) }
+end
+
+-- {id, from, to, n, reason, actor, key, request}: holds the stock in the warehouse that it is to leave.
+local function transfer(s, op)
+  local name = key(s, 'transfer', ':' .. op.id)
+  local flat = call('HGETALL', name)
+  if #flat > 0 then return { 'existing', unpack(flat) } end
+  local available = free(s, op.from)
+  if available < op.n then return { 'short', format('%d', available) } end
+  change(s, 'transfer', op.from, 0, op.n, 0, op)
+  local fields = {
+    'status', 'pending', 'from', op.from, 'to', op.to, 'quantity', format('%d', op.n), 'created', stamp, 'changed',
+    stamp, 'reason', op.reason or '', 'request', op.request or '',
+  }
+  call('HSET', name, unpack(fields))
+  return { 'held', unpack(fields) }
+end
+
+-- {id, to = in-transit|received|cancelled, n, actor, key}: `n` of a reception: what arrived, if not all of it.
+local function moveOn(s, op)
+  local name = key(s, 'transfer', ':' .. op.id)
+  local flat = call('HGETALL', name)
+  if #flat == 0 then return { 'missing' } end
+  local t = map(flat)
+  if t.status == op.to then return { 'same', unpack(flat) } end
+  local n = tonumber(t.quantity)
+  if op.n and op.n > n then return { 'more', t.quantity } end
+  if op.to == 'in-transit' and t.status == 'pending' then
+    change(s, 'ship', t.from, -n, -n, 0, op)
+    change(s, 'ship', t.to, 0, 0, n, op)
+  elseif op.to == 'received' and t.status == 'in-transit' then
+    change(s, 'receive', t.to, op.n or n, 0, -n, op)
+  elseif op.to == 'cancelled' and t.status == 'pending' then
+    change(s, 'transfer-cancel', t.from, 0, -n, 0, op)
+  elseif op.to == 'cancelled' and t.status == 'in-transit' then
+    change(s, 'transfer-cancel', t.to, 0, 0, -n, op)
+    change(s, 'transfer-cancel', t.from, n, 0, 0, op)
+  else
+    return { 'state', unpack(flat) }
+  end
+  call('HSET', name, 'status', op.to, 'changed', stamp)
+  if op.n then call('HSET', name, 'received', format('%d', op.n)) end
+  if op.to ~= 'in-transit' then call('PEXPIRE', name, KEPT_ENDED_MS) end
+  return transferAnswer(s, op.id)
+end
