@@ -9,23 +9,30 @@ public final class InventoryService: Service {
     private let lanes: StockLanes
     private let catalogue: Catalogue
     private let warehouses = Warehouses()
+    private let reservations: ReservationEndpoints
 
     /// The service as the executable lists it.
     public static func definition() -> ServiceDefinition {
-        ServiceDefinition(name: "inventory", port: 3008, scripts: InventoryScripts.all) { context in
-            InventoryService(context: context)
+        let directory = LaneDirectory()
+        return ServiceDefinition(name: "inventory", port: 3008, scripts: InventoryScripts.all) { context in
+            InventoryService(context: context, directory: directory)
         }
     }
 
-    public init(context: ServiceContext) {
+    public convenience init(context: ServiceContext) { self.init(context: context, directory: LaneDirectory()) }
+
+    private init(context: ServiceContext, directory: LaneDirectory) {
         self.context = context
-        lanes = StockLanes(context: context)
+        lanes = StockLanes(context: context, directory: directory)
         catalogue = Catalogue(context: context, keys: lanes.keys)
+        reservations = ReservationEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
     }
 
-    public func addRoutes(to routes: Routes) {}
+    public func addRoutes(to routes: Routes) {
+        reservations.add(to: routes)
+    }
 
-    public func start() async throws {}
+    public func start() async throws { lanes.start() }
 
-    public func stop() async {}
+    public func stop() async { lanes.stop() }
 }

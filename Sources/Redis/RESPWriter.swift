@@ -9,7 +9,13 @@ public final class RESPWriter {
     /// been given a hash.
     @exclusivity(unchecked) private var callsByHash: [[UInt8]] = []
 
-    init() {}
+    public init() {}
+
+    /// What has been written.
+    public var view: ByteView { buffer.view }
+
+    /// Begins anew.
+    public func removeAll() { buffer.removeAll() }
 
     /// The commands written. hiredis looks into them with `strchr`, so a NUL stands behind the last byte.
     func finish() -> ByteView {

@@ -120,13 +120,7 @@ public final class RedisClient {
     private func prepare(_ link: RedisLink) async throws {
         serverInfo = RedisClient.parse(info: try await link.send(["INFO"]).string ?? "")
         try RedisClient.checkVersion(serverInfo["redis_version"] ?? "")
-        for script in scripts {
-            let source = String(decoding: script.source, as: UTF8.self)
-            guard let hash = try await link.send(["SCRIPT", "LOAD", source]).bytes else {
-                throw RedisError.unexpectedReply("SCRIPT LOAD")
-            }
-            link.writer.learn(hash, of: script)
-        }
+        for script in scripts { try await link.load(script) }
         link.onNoScript = { [weak self] in self?.scriptRetries += 1 }
     }
 

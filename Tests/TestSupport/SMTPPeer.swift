@@ -4,6 +4,8 @@ public final class SMTPPeer: Sendable {
     public let heard: Journal<String>
     /// The messages that were taken, as they travelled.
     public let messages: Journal<String>
+    /// Numbers of the connections that were made.
+    public let begun: Journal<Int>
     /// Numbers of the connections that have ended.
     public let ended: Journal<Int>
     private let peer: ScriptedPeer
@@ -15,11 +17,14 @@ public final class SMTPPeer: Sendable {
     public init(_ reply: @escaping @Sendable (String) -> String? = { _ in nil }) throws {
         let heard = Journal<String>()
         let messages = Journal<String>()
+        let begun = Journal<Int>()
         let ended = Journal<Int>()
         self.heard = heard
         self.messages = messages
+        self.begun = begun
         self.ended = ended
         peer = try ScriptedPeer { socket, number in
+            begun.add(number)
             defer { ended.add(number) }
             func answer(_ command: String) throws {
                 let text = reply(command) ?? SMTPPeer.usual(command)

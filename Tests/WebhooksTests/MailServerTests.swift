@@ -86,13 +86,16 @@ struct MailServerTests {
         let (result, tookUs) = try await elapsedUs {
             try await client.run { client in
                 let cancellation = OutgoingCancellation()
-                let timer = EventLoop.current!.after(us: 100_000) { cancellation.cancel() }
-                defer { withExtendedLifetime(timer) {} }
+                let loop = EventLoop.current!
+                loop.spawn {
+                    while peer.begun.count == 0 { await loop.sleep(us: 10_000) }
+                    cancellation.cancel()
+                }
                 return await client.send(MailServerTests.mail(), by: server, cancellation: cancellation)
             }
         }
         #expect(throws: OutgoingError.cancelled) { try result.get() }
-        #expect(tookUs < 5_000_000)
+        #expect(tookUs < 30_000_000)
         #expect(await eventually { peer.ended.count == 1 })
     }
 
@@ -118,7 +121,7 @@ struct MailServerTests {
                 cancellation.cancel()
             }
         }
-        #expect(tookUs < 5_000_000)
+        #expect(tookUs < 30_000_000)
     }
 
     /// More than there are threads, none of them answered.
@@ -137,8 +140,8 @@ struct MailServerTests {
                 return try await group.reduce(into: []) { $0.append($1) }
             }
         }
-        #expect(results.allSatisfy { $0 == .failure(.timedOut) } && tookUs < 5_000_000)
-        #expect(await eventually { peer.ended.count >= 8 })
+        #expect(results.allSatisfy { $0 == .failure(.timedOut) } && tookUs < 30_000_000)
+        #expect(await eventually { peer.ended.count == peer.begun.count })
     }
 
     @Test(arguments: [

@@ -1,3 +1,5 @@
+import Glibc
+
 /// A place where stock lies.
 struct Warehouse: Sendable, Equatable {
     /// 1 to 64 of `A-Z a-z 0-9 - _ .`
@@ -18,6 +20,18 @@ struct Warehouse: Sendable, Equatable {
     struct Coordinates: Sendable, Equatable {
         var latitude: Double
         var longitude: Double
+    }
+
+    /// How far it is from a point, in km on the great circle; infinite where it has no coordinates.
+    func distance(to point: Coordinates) -> Double {
+        guard let coordinates else { return .infinity }
+        let radians = Double.pi / 180
+        let (a, b) = (coordinates.latitude * radians, point.latitude * radians)
+        // The haversine formula (R. W. Sinnott, Sky and Telescope 68, 1984).
+        let h =
+            pow(sin((a - b) / 2), 2)
+            + cos(a) * cos(b) * pow(sin((coordinates.longitude - point.longitude) * radians / 2), 2)
+        return 2 * 6371 * asin(min(1, h.squareRoot()))
     }
 
     static func isID(_ text: String) -> Bool {

@@ -1,3 +1,5 @@
+import Services
+
 /// The keys of the inventory. All of a SKU have its tag and lie in one slot; `lua/README.md` has the table.
 struct StockKeys: Sendable {
     let prefix: String
@@ -25,7 +27,7 @@ struct StockKeys: Sendable {
     /// Told with each change of a warehouse.
     var warehouseChannel: String { prefix + "warehouses:changed" }
     /// The reservations that were made for an order, set of ids. Written before them, so it may name too many.
-    func order(_ id: String) -> String { "\(prefix)order-reservations:{\(id)}" }
+    func order(_ id: String) -> String { "\(prefix)order-reservations:{\(KeyText.escaped(id))}" }
     /// A reservation over several SKUs, hash.
     func orderReservation(_ suffix: String) -> String { "\(prefix)order:{\(suffix)}" }
     /// SKUs with something due (a hold's end, events to tell) by when, sorted set; one of `dueParts`.

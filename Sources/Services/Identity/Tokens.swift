@@ -1,7 +1,8 @@
 import Bytes
 import Digests
 
-/// What a caller may do. Each role includes the ones before it, but `work`, which stands beside `read`.
+/// What a caller may do. Each role includes the ones before it, but `work` and `sell`, which
+/// stand beside each other.
 public enum Role: String, Sendable, CaseIterable {
     /// Ask for decisions only.
     case check
@@ -9,12 +10,15 @@ public enum Role: String, Sendable, CaseIterable {
     case read
     /// The worker calls, and read.
     case work
+    /// Reserve stock, confirm and cancel, and read.
+    case sell
     case admin
 
     public func includes(_ needed: Role) -> Bool {
         switch self {
         case .admin: true
-        case .work: needed != .admin
+        case .work: needed != .admin && needed != .sell
+        case .sell: needed != .admin && needed != .work
         case .read: needed == .read || needed == .check
         case .check: needed == .check
         }

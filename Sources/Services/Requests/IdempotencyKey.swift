@@ -11,7 +11,8 @@ public struct IdempotencyKey: Sendable {
 
     /// Names the record: a digest of who asked, for what, and the key itself.
     public let name: String
-    private let bodyDigest: String
+    /// Digest of the request's body, which tells a repeated request from another one under the same key.
+    public let bodyDigest: String
 
     /// nil when the request has none.
     public init?(_ exchange: Exchange, caller: Caller) throws(Problem) {

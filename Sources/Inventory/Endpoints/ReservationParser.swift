@@ -1,0 +1,165 @@
+import Bytes
+import JSON
+import Services
+
+/// Reads the body of a reservation of one product: the hot path, so it is read straight from the bytes.
+enum ReservationParser {
+    /// What a body asks for.
+    enum Request {
+        case product(ReservationDraft)
+        /// It has `lines`: a reservation over several products.
+        case lines
+    }
+
+    static func parse(_ body: ByteView) throws -> Request {
+        var reader = JSONReader(body)
+        var found = Found()
+        try reader.beginObject()
+        while let key = try reader.nextKey() {
+            // Null stands for absent.
+            if try reader.peekKind == .null {
+                try reader.readNull()
+                if key == "lines" { throw Problem.field("lines", "must be an array") }
+                continue
+            }
+            if key == "lines" { return .lines }
+            do { try found.read(key, &reader) } catch let error as JSONError {
+                throw problem(error, key.string)
+            }
+        }
+        try reader.end()
+        return .product(try found.draft())
+    }
+
+    /// What has been read so far.
+    private struct Found {
+        var product: String?
+        var warehouse: String?
+        var quantity: Int?
+        var order: String?
+        var end: ReserveStep.End?
+        var priority = 0
+        var waits = false
+        var allocation: String?
+        var byDistance = false
+        var near: Warehouse.Coordinates?
+
+        mutating func read(_ key: JSONText, _ reader: inout JSONReader) throws {
+            if key == "productId" {
+                product = try text(&reader, "productId", longest: 64)
+            } else if key == "warehouseId" {
+                warehouse = try text(&reader, "warehouseId", longest: 64)
+            } else if key == "quantity" {
+                quantity = try int(&reader, "quantity", 1...ReservationDraft.largestQuantity)
+            } else if key == "orderId" {
+                order = try text(&reader, "orderId", longest: 128)
+            } else if key == "expiresAt" {
+                let text = try text(&reader, "expiresAt", longest: 64)
+                guard let time = text.withByteView({ Timestamp(rfc3339: $0) }) else {
+                    throw Problem.field("expiresAt", "must be a time such as 2026-11-23T10:00:00Z, with its offset")
+                }
+                try end(.at(Int(time.us / 1000)))
+            } else if key == "expiresInMs" {
+                try end(.after(int(&reader, "expiresInMs", 1...ReservationDraft.longestHoldMs)))
+            } else if key == "priority" {
+                priority = try int(&reader, "priority", 0...ReservationDraft.mostPriority)
+            } else if key == "backorder" {
+                waits = try reader.readBool()
+            } else if key == "allocation" {
+                allocation = try word(&reader, "allocation", ["any", "split"])
+            } else if key == "order" {
+                byDistance = try word(&reader, "order", ["priority", "distance"]) == "distance"
+            } else if key == "near" {
+                near = try coordinates(&reader)
+            } else {
+                throw Problem.field(key.string, "is not a field that is known here")
+            }
+        }
+
+        private mutating func end(_ end: ReserveStep.End) throws {
+            guard self.end == nil else { throw Problem.field("expiresInMs", "can't stand beside expiresAt") }
+            self.end = end
+        }
+
+        func draft() throws -> ReservationDraft {
+            guard let product else { throw Problem.field("productId", "is required") }
+            guard let quantity else { throw Problem.field("quantity", "is required") }
+            let source: ReservationDraft.Source
+            switch (warehouse, allocation) {
+            case (let warehouse?, nil): source = .warehouse(warehouse)
+            case (nil, "any"): source = .any(try rank())
+            case (nil, .some): source = .split(try rank())
+            case (nil, nil): throw Problem.field("warehouseId", "is required (or allocation)")
+            case (.some, .some): throw Problem.field("allocation", "can't stand beside warehouseId")
+            }
+            var draft = ReservationDraft(product: product, source: source, quantity: quantity)
+            draft.orderID = order
+            draft.priority = priority
+            draft.waitsForStock = waits
+            if let end { draft.end = end }
+            return draft
+        }
+
+        private func rank() throws -> ReservationDraft.Order {
+            guard byDistance else { return .priority }
+            guard let near else { throw Problem.field("near", "is required for the order distance") }
+            return .distance(near)
+        }
+    }
+
+    private static func text(_ reader: inout JSONReader, _ name: String, longest: Int) throws -> String {
+        let text = try reader.readString().string
+        guard !text.isEmpty else { throw Problem.field(name, "must not be empty") }
+        guard text.utf8.count <= longest else { throw Problem.field(name, "must be at most \(longest) bytes long") }
+        guard text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
+            throw Problem.field(name, "must not contain control characters")
+        }
+        return text
+    }
+
+    private static func int(_ reader: inout JSONReader, _ name: String, _ range: ClosedRange<Int>) throws -> Int {
+        let value = try reader.readInt()
+        guard range.contains(value) else {
+            throw Problem.field(name, "must be from \(range.lowerBound) to \(range.upperBound), not \(value)")
+        }
+        return value
+    }
+
+    private static func word(_ reader: inout JSONReader, _ name: String, _ words: [String]) throws -> String {
+        let text = try text(&reader, name, longest: 32)
+        guard words.contains(text) else { throw Problem.field(name, "must be one of \(words.joined(separator: ", "))") }
+        return text
+    }
+
+    private static func coordinates(_ reader: inout JSONReader) throws -> Warehouse.Coordinates {
+        var latitude: Double?
+        var longitude: Double?
+        try reader.beginObject()
+        while let key = try reader.nextKey() {
+            if key == "latitude" {
+                latitude = try reader.readDouble()
+            } else if key == "longitude" {
+                longitude = try reader.readDouble()
+            } else {
+                throw Problem.field("near." + key.string, "is not a field that is known here")
+            }
+        }
+        guard let latitude, (-90...90).contains(latitude) else {
+            throw Problem.field("near.latitude", "must be from -90 to 90")
+        }
+        guard let longitude, (-180...180).contains(longitude) else {
+            throw Problem.field("near.longitude", "must be from -180 to 180")
+        }
+        return Warehouse.Coordinates(latitude: latitude, longitude: longitude)
+    }
+
+    private static func problem(_ error: JSONError, _ name: String) -> any Error {
+        switch error.kind {
+        case .wrongKind(let expected, _):
+            return Problem.field(name, "must be \(expected == .number ? "an integer" : "another kind of value")")
+        case .notInteger: return Problem.field(name, "must be an integer")
+        case .outOfRange: return Problem.field(name, "must be an integer within ±(2^53−1)")
+        default: return error
+        }
+    }
+}

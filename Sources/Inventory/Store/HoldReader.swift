@@ -1,0 +1,54 @@
+import Services
+
+/// Reads holds. One whose time has passed is released before anybody hears of it.
+final class HoldReader {
+    private let lanes: StockLanes
+    private static let budgetUs: Int64 = 2_000_000
+
+    init(lanes: StockLanes) { self.lanes = lanes }
+
+    /// A hold and the id of its product; nil when there is none.
+    func read(_ sku: SKU, _ suffix: String) async throws -> (Hold, productID: String)? {
+        guard var (hold, productID) = try await find(sku, suffix) else { return nil }
+        let isOpen = hold.status == .active || hold.status == .waiting
+        if isOpen, hold.expiresMs <= (try await nowMs()) {
+            _ = try await lanes.perform([], on: sku)
+            guard let again = try await find(sku, suffix) else { return nil }
+            (hold, productID) = again
+        }
+        return (hold, productID)
+    }
+
+    /// The holds that were made for an order, oldest first.
+    func holds(ofOrder order: String) async throws -> [(SKU, Hold, productID: String)] {
+        let key = lanes.keys.order(order)
+        let reply = try await lanes.context.redis.send(["SMEMBERS", key], key: key, budgetUs: HoldReader.budgetUs)
+        var found: [(SKU, Hold, productID: String)] = []
+        for text in reply.strings ?? [] {
+            guard let id = StockID(text), let sku = id.sku else { continue }
+            guard let (hold, productID) = try await read(sku, id.suffix), hold.orderID == order else { continue }
+            found.append((sku, hold, productID))
+        }
+        return found.sorted { ($0.1.createdMs, $0.1.suffix) < ($1.1.createdMs, $1.1.suffix) }
+    }
+
+    private func find(_ sku: SKU, _ suffix: String) async throws -> (Hold, productID: String)? {
+        let (redis, keys) = (lanes.context.redis, lanes.keys)
+        let key = keys.reservation(sku, suffix)
+        let reply = try await redis.send(["HGETALL", key], key: key, budgetUs: HoldReader.budgetUs)
+        var fields: [String: String] = [:]
+        let words = reply.strings ?? []
+        for i in stride(from: 0, to: words.count - 1, by: 2) { fields[words[i]] = words[i + 1] }
+        guard let hold = Hold(suffix: suffix, fields) else { return nil }
+        let stock = keys.stock(sku)
+        let product = try await redis.send(["HGET", stock, "product"], key: stock, budgetUs: HoldReader.budgetUs)
+        return (hold, product.string ?? "")
+    }
+
+    private func nowMs() async throws -> Int {
+        let reply = try await lanes.context.redis.send(["TIME"], key: "", budgetUs: HoldReader.budgetUs)
+        let words = reply.strings ?? []
+        guard words.count == 2, let seconds = Int(words[0]), let us = Int(words[1]) else { return 0 }
+        return seconds * 1000 + us / 1000
+    }
+}
