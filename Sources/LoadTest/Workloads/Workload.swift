@@ -21,6 +21,10 @@ enum WorkloadName: String, CaseIterable {
     case enqueue
     /// 500 jobs in one call.
     case enqueueBulk = "enqueue-bulk"
+    /// One unit of stock each, of as many products as there are keys.
+    case reserve
+    /// The same of one product, each with an Idempotency-Key of its own, as many as there are keys.
+    case reserveKeyed = "reserve-keyed"
     /// GET of any path, for other servers.
     case plain
 }
@@ -107,6 +111,18 @@ struct Workload {
             passes = 0
             accepts = 201...201
             proof = ("\"id\":\"default-", decisions)
+        case .reserve, .reserveKeyed:
+            let isKeyed = name == .reserveKeyed
+            for key in 0..<keys {
+                body.removeAll()
+                var json = JSONWriter(body)
+                Workload.writeReservation(&json, product: isKeyed ? 0 : key)
+                let headers = isKeyed ? "Idempotency-Key: \(Workload.identifier(key))\r\n" : ""
+                set.add("POST", "/api/reservations", common + headers, json: body.view)
+            }
+            passes = isKeyed ? 1 : 0
+            accepts = 201...201
+            proof = ("\"status\":\"active\"", 1)
         case .forwardAuth:
             proof = ("\r\nX-RateLimit-Remaining: ", 1)
             for key in 0..<keys {
@@ -149,6 +165,14 @@ struct Workload {
             json.endArray()
             json.endObject()
         }
+    }
+
+    private static func writeReservation(_ json: inout JSONWriter, product: Int) {
+        json.beginObject()
+        json.field("productId", identifier(product))
+        json.field("warehouseId", "warehouse-1")
+        json.field("quantity", 1)
+        json.endObject()
     }
 
     private static func writeCheck(_ json: inout JSONWriter, _ key: Int, _ endpoint: StaticString) {
