@@ -10,6 +10,7 @@ public final class InventoryService: Service {
     private let catalogue: Catalogue
     private let warehouses = Warehouses()
     private let reservations: ReservationEndpoints
+    private var upkeep: StockUpkeep?
 
     /// The service as the executable lists it.
     public static func definition() -> ServiceDefinition {
@@ -32,7 +33,17 @@ public final class InventoryService: Service {
         reservations.add(to: routes)
     }
 
-    public func start() async throws { lanes.start() }
+    public func start() async throws {
+        lanes.start()
+        if context.isFirstLoop {
+            let upkeep = StockUpkeep(lanes: lanes) { _ in }
+            self.upkeep = upkeep
+            upkeep.start()
+        }
+    }
 
-    public func stop() async { lanes.stop() }
+    public func stop() async {
+        upkeep?.stop()
+        lanes.stop()
+    }
 }

@@ -31,6 +31,9 @@ public final class ExclusiveConnection {
         link.send(call, deadlineUs: loop.nowUs + budgetUs)
     }
 
+    /// Writes what was submitted now, instead of at the end of the tick.
+    public func flush() { connector.link?.flush() }
+
     /// Ends the connection and makes another: after an error nobody knows what it still watches or has queued.
     public func cut() { connector.link?.close() }
 }

@@ -163,7 +163,11 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
 
     func endOfTick() {
         isDirty = false
-        guard let context else { return }
+        flush()
+    }
+
+    func flush() {
+        guard let context, isConnected else { return }
         traffic?.wrote(pending: pending.count)
         isFlushing = true
         redisAsyncHandleWrite(context)

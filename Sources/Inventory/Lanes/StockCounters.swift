@@ -13,7 +13,8 @@ final class StockCounters {
         steps = registry.counter("quartermaster_stock_steps_total", "Steps that transactions carried")
         conflicts = registry.counter(
             "quartermaster_stock_conflicts_total", "Transactions that met a change by another process")
-        scriptCalls = registry.counter("quartermaster_stock_script_calls_total", "Calls of the script that does the same")
+        scriptCalls = registry.counter(
+            "quartermaster_stock_script_calls_total", "Calls of the script that does the same")
         scriptedSteps = registry.counter("quartermaster_stock_scripted_steps_total", "Steps that scripts did")
     }
 }

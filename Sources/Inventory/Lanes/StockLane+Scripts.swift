@@ -53,6 +53,7 @@ extension StockLane {
 
     /// Sends one call for each SKU that waits, at once.
     func runScripts() {
+        forgetReadAhead()
         var groups: [[StockTicket]] = []
         var places: [SKU: Int] = [:]
         var later: [StockTicket] = []

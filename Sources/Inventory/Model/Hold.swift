@@ -44,7 +44,8 @@ struct Hold: Sendable, Equatable {
 
     /// nil for a hash that is no hold.
     init?(suffix: String, _ fields: [String: String]) {
-        guard let status = Status(rawValue: fields["status"] ?? ""), let created = fields["created"].flatMap({ Int($0) }),
+        guard let status = Status(rawValue: fields["status"] ?? ""),
+            let created = fields["created"].flatMap({ Int($0) }),
             let expires = fields["expires"].flatMap({ Int($0) })
         else { return nil }
         self.suffix = suffix

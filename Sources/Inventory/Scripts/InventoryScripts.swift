@@ -6,7 +6,9 @@ enum InventoryScripts {
     /// The same for what only gives back, which goes on when Redis has no memory left.
     static let drain = Script(name: "drain", source: Array("#!lua flags=allow-oom\n".utf8) + commit.source.dropFirst(6))
 
-    static let all = [commit, drain]
+    static let due = join("due", [PackageResources.due_lua])
+
+    static let all = [commit, drain, due]
 
     private static let operations = [
         PackageResources.stock_lua, PackageResources.levels_lua, PackageResources.holds_lua,
