@@ -10,6 +10,11 @@ public final class InventoryService: Service {
     private let catalogue: Catalogue
     private let warehouses = Warehouses()
     private let reservations: ReservationEndpoints
+    private let products: ProductEndpoints
+    private let places: WarehouseEndpoints
+    private let stock: StockEndpoints
+    private let warehouseStore: WarehouseStore
+    private var feed: WarehouseFeed?
     private var upkeep: StockUpkeep?
 
     /// The service as the executable lists it.
@@ -26,16 +31,30 @@ public final class InventoryService: Service {
         self.context = context
         lanes = StockLanes(context: context, directory: directory)
         catalogue = Catalogue(context: context, keys: lanes.keys)
+        warehouseStore = WarehouseStore(context: context, keys: lanes.keys)
+        let productStore = ProductStore(context: context, keys: lanes.keys)
         reservations = ReservationEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
+        products = ProductEndpoints(store: productStore, catalogue: catalogue)
+        places = WarehouseEndpoints(store: warehouseStore, warehouses: warehouses, products: productStore)
+        stock = StockEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses, products: productStore)
+        warehouses.reread = { [warehouseStore] in try await warehouseStore.read() }
     }
 
     public func addRoutes(to routes: Routes) {
+        products.add(to: routes)
+        places.add(to: routes)
+        stock.add(to: routes)
         reservations.add(to: routes)
     }
 
     public func start() async throws {
         lanes.start()
+        context.process.broadcasts.subscribe(WarehouseFeed.snapshots) { [warehouses] in warehouses.replace($0) }
+        warehouses.replace(try await warehouseStore.read())
         if context.isFirstLoop {
+            let feed = WarehouseFeed(store: warehouseStore)
+            self.feed = feed
+            try await feed.start()
             let upkeep = StockUpkeep(lanes: lanes) { _ in }
             self.upkeep = upkeep
             upkeep.start()
@@ -44,6 +63,7 @@ public final class InventoryService: Service {
 
     public func stop() async {
         upkeep?.stop()
+        feed?.stop()
         lanes.stop()
     }
 }

@@ -8,7 +8,10 @@ enum InventoryScripts {
 
     static let due = join("due", [PackageResources.due_lua])
 
-    static let all = [commit, drain, due]
+    static let warehouse = join("warehouse", [PackageResources.warehouse_lua])
+    static let product = join("product", [PackageResources.product_lua])
+
+    static let all = [commit, drain, due, warehouse, product]
 
     private static let operations = [
         PackageResources.stock_lua, PackageResources.levels_lua, PackageResources.holds_lua,

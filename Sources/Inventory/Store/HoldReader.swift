@@ -11,7 +11,7 @@ final class HoldReader {
     func read(_ sku: SKU, _ suffix: String) async throws -> (Hold, productID: String)? {
         guard var (hold, productID) = try await find(sku, suffix) else { return nil }
         let isOpen = hold.status == .active || hold.status == .waiting
-        if isOpen, hold.expiresMs <= (try await nowMs()) {
+        if isOpen, hold.expiresMs <= (try await lanes.nowMs()) {
             _ = try await lanes.perform([], on: sku)
             guard let again = try await find(sku, suffix) else { return nil }
             (hold, productID) = again
@@ -43,12 +43,5 @@ final class HoldReader {
         let stock = keys.stock(sku)
         let product = try await redis.send(["HGET", stock, "product"], key: stock, budgetUs: HoldReader.budgetUs)
         return (hold, product.string ?? "")
-    }
-
-    private func nowMs() async throws -> Int {
-        let reply = try await lanes.context.redis.send(["TIME"], key: "", budgetUs: HoldReader.budgetUs)
-        let words = reply.strings ?? []
-        guard words.count == 2, let seconds = Int(words[0]), let us = Int(words[1]) else { return 0 }
-        return seconds * 1000 + us / 1000
     }
 }

@@ -1,0 +1,92 @@
+import Redis
+import Services
+
+/// Products in Redis.
+final class ProductStore {
+    let context: ServiceContext
+    let keys: StockKeys
+    static let budgetUs: Int64 = 2_000_000
+
+    init(context: ServiceContext, keys: StockKeys) {
+        self.context = context
+        self.keys = keys
+    }
+
+    /// Makes a product. What finds it is written before it: a name without its product reads as absent.
+    /// - Throws: `conflict` where one of this SKU is there, unless it is the very same one.
+    func create(_ product: Product) async throws -> Product {
+        _ = try await send(["ZADD", keys.products, "0", product.sku.text], keys.products)
+        let id = keys.productID(product.id)
+        _ = try await send(["SET", id, product.sku.text], id)
+        let words = try await run("create", product, version: nil)
+        if words.first == "exists", words.count > 1 {
+            if let known = Product(Array(words.dropFirst())), known.id == product.id {
+                guard known.version > 1 || known.fields == product.fields else {
+                    throw Problem.impossible("Idempotency-Key", "was used before with another body")
+                }
+                return known
+            }
+            _ = try await send(["DEL", id], id)
+            throw Problem(.conflict, "there is a product \(product.sku) already", field: "sku")
+        }
+        return try made(words)
+    }
+
+    /// - Parameter version: the one it must have now.
+    func update(_ product: Product, version: Int?) async throws -> Product {
+        let words = try await run("update", product, version: version)
+        if words.first == "missing" { throw Catalogue.unknown(product.sku.text) }
+        if words.first == "version" {
+            throw Problem(.preconditionFailed, "it has changed: its version is \(words.last ?? "") now")
+        }
+        return try made(words)
+    }
+
+    func find(_ sku: SKU) async throws -> Product? {
+        let key = keys.product(sku)
+        return Product(try await send(["HGETALL", key], key).strings ?? [])
+    }
+
+    /// SKUs by name, from behind `cursor`; some may have no product.
+    func names(after cursor: String?, limit: Int) async throws -> [String] {
+        let reply = try await send(
+            ["ZRANGE", keys.products, cursor.map { "(" + $0 } ?? "-", "+", "BYLEX", "LIMIT", "0", String(limit)],
+            keys.products)
+        return reply.strings ?? []
+    }
+
+    /// Whether there is anything of any product in a warehouse.
+    func firstWithStock(in warehouse: String) async throws -> SKU? {
+        var cursor: String?
+        while true {
+            let names = try await names(after: cursor, limit: 500)
+            for sku in names.compactMap({ SKU($0) }) {
+                let key = keys.stock(sku)
+                let reply = try await send(
+                    ["HMGET", key] + ["quantity", "reserved", "inTransit"].map { "\(warehouse):\($0)" }, key)
+                guard case .array(let counters) = reply else { continue }
+                if counters.contains(where: { $0.int ?? 0 != 0 }) { return sku }
+            }
+            guard names.count == 500 else { return nil }
+            cursor = names.last
+        }
+    }
+
+    private func made(_ words: [String]) throws -> Product {
+        guard words.first == "done", let product = Product(Array(words.dropFirst())) else {
+            throw RedisError.unexpectedReply("product")
+        }
+        return product
+    }
+
+    private func run(_ word: String, _ product: Product, version: Int?) async throws -> [String] {
+        let reply = try await context.redis.run(
+            InventoryScripts.product, keys: [keys.product(product.sku), keys.stock(product.sku)],
+            arguments: [word, "", version.map { String($0) } ?? ""] + product.fields, budgetUs: ProductStore.budgetUs)
+        return reply.strings ?? reply.string.map { [$0] } ?? []
+    }
+
+    private func send(_ words: [String], _ key: String) async throws -> RedisReply {
+        try await context.redis.send(words, key: key, budgetUs: ProductStore.budgetUs)
+    }
+}
