@@ -13,6 +13,8 @@ public final class InventoryService: Service {
     private let products: ProductEndpoints
     private let places: WarehouseEndpoints
     private let stock: StockEndpoints
+    private let transfers: TransferEndpoints
+    private let counts: CountEndpoints
     private let warehouseStore: WarehouseStore
     private var feed: WarehouseFeed?
     private var upkeep: StockUpkeep?
@@ -37,6 +39,8 @@ public final class InventoryService: Service {
         products = ProductEndpoints(store: productStore, catalogue: catalogue)
         places = WarehouseEndpoints(store: warehouseStore, warehouses: warehouses, products: productStore)
         stock = StockEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses, products: productStore)
+        transfers = TransferEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
+        counts = CountEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
         warehouses.reread = { [warehouseStore] in try await warehouseStore.read() }
     }
 
@@ -44,6 +48,8 @@ public final class InventoryService: Service {
         products.add(to: routes)
         places.add(to: routes)
         stock.add(to: routes)
+        transfers.add(to: routes)
+        counts.add(to: routes)
         reservations.add(to: routes)
     }
 
