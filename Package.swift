@@ -68,7 +68,7 @@ let package = Package(
             "Inventory",
             dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry"],
             lua: "inventory",
-            ["stock", "levels", "holds", "movements", "finish", "commit", "due", "warehouse", "product"]),
+            ["stock", "levels", "holds", "movements", "finish", "commit", "due", "warehouse", "product", "bulk"]),
         .target(
             name: "Application",
             dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry"]),

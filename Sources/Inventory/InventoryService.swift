@@ -13,6 +13,7 @@ public final class InventoryService: Service {
     private let products: ProductEndpoints
     private let places: WarehouseEndpoints
     private let stock: StockEndpoints
+    private let bulks: BulkEndpoints
     private let warehouseStore: WarehouseStore
     private var feed: WarehouseFeed?
     private var upkeep: StockUpkeep?
@@ -37,6 +38,8 @@ public final class InventoryService: Service {
         products = ProductEndpoints(store: productStore, catalogue: catalogue)
         places = WarehouseEndpoints(store: warehouseStore, warehouses: warehouses, products: productStore)
         stock = StockEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses, products: productStore)
+        let adjuster = BulkAdjuster(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
+        bulks = BulkEndpoints(adjuster: adjuster)
         warehouses.reread = { [warehouseStore] in try await warehouseStore.read() }
     }
 
@@ -44,6 +47,7 @@ public final class InventoryService: Service {
         products.add(to: routes)
         places.add(to: routes)
         stock.add(to: routes)
+        bulks.add(to: routes)
         reservations.add(to: routes)
     }
 

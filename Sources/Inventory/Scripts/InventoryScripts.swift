@@ -11,7 +11,9 @@ enum InventoryScripts {
     static let warehouse = join("warehouse", [PackageResources.warehouse_lua])
     static let product = join("product", [PackageResources.product_lua])
 
-    static let all = [commit, drain, due, warehouse, product]
+    static let bulk = join("bulk", operations + [PackageResources.bulk_lua])
+
+    static let all = [commit, drain, due, warehouse, product, bulk]
 
     private static let operations = [
         PackageResources.stock_lua, PackageResources.levels_lua, PackageResources.holds_lua,
