@@ -14,6 +14,8 @@ public final class InventoryService: Service {
     private let places: WarehouseEndpoints
     private let stock: StockEndpoints
     private let bulks: BulkEndpoints
+    private let transfers: TransferEndpoints
+    private let counts: CountEndpoints
     private let warehouseStore: WarehouseStore
     private var feed: WarehouseFeed?
     private var upkeep: StockUpkeep?
@@ -40,6 +42,8 @@ public final class InventoryService: Service {
         stock = StockEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses, products: productStore)
         let adjuster = BulkAdjuster(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
         bulks = BulkEndpoints(adjuster: adjuster)
+        transfers = TransferEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
+        counts = CountEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
         warehouses.reread = { [warehouseStore] in try await warehouseStore.read() }
     }
 
@@ -48,6 +52,8 @@ public final class InventoryService: Service {
         places.add(to: routes)
         stock.add(to: routes)
         bulks.add(to: routes)
+        transfers.add(to: routes)
+        counts.add(to: routes)
         reservations.add(to: routes)
     }
 

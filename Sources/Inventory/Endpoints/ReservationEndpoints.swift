@@ -10,12 +10,14 @@ final class ReservationEndpoints {
     private let catalogue: Catalogue
     private let warehouses: Warehouses
     private let reader: HoldReader
+    private let orders: OrderReservations
 
     init(lanes: StockLanes, catalogue: Catalogue, warehouses: Warehouses) {
         self.lanes = lanes
         self.catalogue = catalogue
         self.warehouses = warehouses
         reader = HoldReader(lanes: lanes)
+        orders = OrderReservations(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
     }
 
     func add(to routes: Routes) {
@@ -24,7 +26,8 @@ final class ReservationEndpoints {
         }
         routes.on(.get, "/api/reservations", role: .read) { [unowned self] exchange, _ in try await list(exchange) }
         routes.on(.get, "/api/reservations/{id}", role: .read) { [unowned self] exchange, _ in
-            let (id, sku) = try ReservationEndpoints.id(exchange)
+            let id = try ReservationEndpoints.id(exchange)
+            guard let sku = id.sku else { return try await orders.show(id, exchange) }
             guard let (hold, productID) = try await reader.read(sku, id.suffix) else {
                 throw ReservationEndpoints.missing(id)
             }
@@ -49,7 +52,7 @@ final class ReservationEndpoints {
         let draft: ReservationDraft
         switch try ReservationParser.parse(exchange.body) {
         case .product(let product): draft = product
-        case .lines: throw Problem.field("lines", "is not a field that is known here")
+        case .lines: return later(exchange) { [self] in try await orders.create(exchange, caller) }
         }
         let key = try IdempotencyKey(exchange, caller: caller)
         var step = ReserveStep(suffix: "", wants: [])
@@ -67,17 +70,21 @@ final class ReservationEndpoints {
             step.kept = kept(wants, step.priority)
             return submit(step, sku, exchange)
         }
-        exchange.loop.spawn { [self] in
-            do {
-                let sku = try await catalogue.sku(draft.product)
-                if case .warehouse(let id) = draft.source { _ = try await warehouses.require(id) }
-                guard let wants = try wants(draft, warehouses.set) else { throw Catalogue.unknown(draft.product) }
-                step.wants = [wants]
-                step.kept = kept(wants, step.priority)
-                submit(step, sku, exchange)
-            } catch {
-                ProblemReply.send(error, to: exchange, log: lanes.context.log)
-            }
+        later(exchange) { [self] in
+            let sku = try await catalogue.sku(draft.product)
+            if case .warehouse(let id) = draft.source { _ = try await warehouses.require(id) }
+            guard let wants = try wants(draft, warehouses.set) else { throw Catalogue.unknown(draft.product) }
+            step.wants = [wants]
+            step.kept = kept(wants, step.priority)
+            submit(step, sku, exchange)
+        }
+    }
+
+    /// Goes on after what has to be looked up.
+    private func later(_ exchange: Exchange, _ body: @escaping () async throws -> Void) {
+        let log = lanes.context.log
+        exchange.loop.spawn {
+            do { try await body() } catch { ProblemReply.send(error, to: exchange, log: log) }
         }
     }
 
@@ -98,12 +105,8 @@ final class ReservationEndpoints {
     }
 
     private func kept(_ want: ReserveStep.Want, _ priority: Int) -> [String: Int] {
-        var kept: [String: Int] = [:]
-        guard priority == 0 else { return kept }
-        for id in want.from {
-            if let share = warehouses.set.byID[id]?.keptPerMille, share > 0 { kept[id] = share }
-        }
-        return kept
+        guard priority == 0, warehouses.set.keepsAnything else { return [:] }
+        return warehouses.set.kept(in: Set(want.from))
     }
 
     private func submit(_ step: ReserveStep, _ sku: SKU, _ exchange: Exchange) {
@@ -151,13 +154,22 @@ final class ReservationEndpoints {
     // MARK: Ending
 
     private func end(_ exchange: Exchange, _ caller: Caller, _ make: (HoldStep) -> StockStep) throws {
-        let (id, sku) = try ReservationEndpoints.id(exchange)
+        let id = try ReservationEndpoints.id(exchange)
+        let isConfirm = if case .confirm = make(HoldStep(suffix: "")) { true } else { false }
+        guard let sku = id.sku else {
+            return later(exchange) { [orders] in
+                if isConfirm {
+                    try await orders.confirm(id, exchange, caller)
+                } else {
+                    try await orders.cancel(id, exchange, caller)
+                }
+            }
+        }
         var step = HoldStep(suffix: id.suffix)
         step.actor = caller.name
         step.key = exchange.header("idempotency-key")?.string
         if !exchange.body.isEmpty {
             var fields = try Fields(exchange.jsonBody())
-            let isConfirm = if case .confirm = make(step) { true } else { false }
             if isConfirm {
                 step.quantity = try fields.int("quantity", in: 1...ReservationDraft.largestQuantity)
             } else {
@@ -174,18 +186,11 @@ final class ReservationEndpoints {
     }
 
     private func extend(_ exchange: Exchange, _ caller: Caller) async throws {
-        let (id, sku) = try ReservationEndpoints.id(exchange)
+        let id = try ReservationEndpoints.id(exchange)
+        guard let sku = id.sku else { return try await orders.extend(id, exchange, caller) }
         var fields = try Fields(exchange.jsonBody())
-        var members: [JSONValue.Member] = [.init("op", .string("extend")), .init("id", .string(id.suffix))]
-        if let ms = try fields.durationMs("expiresInMs", in: 1...ReservationDraft.longestHoldMs) {
-            members.append(.init("holdMs", .int(ms)))
-        } else {
-            let text = try fields.string("expiresAt").required("expiresInMs")
-            guard let time = text.withByteView({ Timestamp(rfc3339: $0) }) else {
-                throw Problem.field("expiresAt", "must be a time such as 2026-11-23T10:00:00Z, with its offset")
-            }
-            members.append(.init("expires", .int(Int(time.us / 1000))))
-        }
+        let end = try fields.holdEnd().required("expiresInMs")
+        let members = [JSONValue.Member("op", .string("extend")), .init("id", .string(id.suffix)), end.member]
         try fields.finish()
         let reply = try await lanes.perform(.object(members), on: sku)
         try ReservationEndpoints.replyEnded(StockAnswer(reply, suffix: id.suffix), id, sku, to: exchange)
@@ -212,10 +217,16 @@ final class ReservationEndpoints {
         guard let order = exchange.queryItem("orderId"), !order.isEmpty else {
             throw Problem.field("orderId", "is required")
         }
-        let holds = try await reader.holds(ofOrder: order)
+        let ids = try await reader.ids(ofOrder: order)
+        let holds = try await reader.holds(ids, ofOrder: order)
+        var wholes: [OrderReservation] = []
+        for id in ids where id.sku == nil {
+            if let whole = try await orders.find(id), whole.orderID == order { wholes.append(whole) }
+        }
         exchange.reply(200) { json in
             json.beginObject()
             json.beginArray("reservations")
+            for whole in wholes { OrderReservations.write(whole, to: &json) }
             for (sku, hold, productID) in holds { HoldJSON.write(hold, sku: sku, productID: productID, to: &json) }
             json.endArray()
             json.endObject()
@@ -224,12 +235,12 @@ final class ReservationEndpoints {
 
     // MARK: What they share
 
-    private static func id(_ exchange: Exchange) throws -> (StockID, SKU) {
+    private static func id(_ exchange: Exchange) throws -> StockID {
         let text = exchange.parameter(0)
-        guard let id = StockID(text), let sku = id.sku else {
+        guard let id = StockID(text) else {
             throw Problem(.notFound, "there is no reservation \(text.prefix(100))")
         }
-        return (id, sku)
+        return id
     }
 
     private static func missing(_ id: StockID) -> Problem { Problem(.notFound, "there is no reservation \(id)") }

@@ -20,4 +20,12 @@ enum OrderIndex {
         commands.writer.argument(decimal: keptMs)
         commands.end()
     }
+
+    /// The same for a reservation over several SKUs.
+    static func commands(_ order: String, _ suffix: String, _ keys: StockKeys) -> [[String]] {
+        let key = keys.order(order)
+        return [
+            ["SADD", key, StockID(sku: nil, suffix: suffix).description], ["PEXPIRE", key, String(keptMs)],
+        ]
+    }
 }

@@ -99,10 +99,7 @@ extension ReserveStep {
                         ])
                     })),
         ]
-        switch end {
-        case .at(let ms): members.append(.init("expires", .int(ms)))
-        case .after(let ms): members.append(.init("holdMs", .int(ms)))
-        }
+        members.append(end.member)
         if let orderID { members.append(.init("order", .string(orderID))) }
         if priority > 0 { members.append(.init("priority", .int(priority))) }
         if !kept.isEmpty { members.append(.init("kept", .object(kept.map { .init($0.key, .int($0.value)) }))) }

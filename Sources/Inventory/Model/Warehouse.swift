@@ -46,10 +46,13 @@ final class WarehouseSet: Sendable {
     let byID: [String: Warehouse]
     /// In the order in which they are asked for stock.
     let byPriority: [Warehouse]
+    /// Whether any of them keeps a share for those with priority.
+    let keepsAnything: Bool
 
     init(_ warehouses: [Warehouse] = [], revision: Int = 0) {
         self.revision = revision
         byID = Dictionary(warehouses.map { ($0.id, $0) }) { $1 }
+        keepsAnything = warehouses.contains { $0.keptPerMille > 0 }
         byPriority = warehouses.sorted { ($0.priority, $0.id) < ($1.priority, $1.id) }
     }
 }

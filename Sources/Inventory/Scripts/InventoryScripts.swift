@@ -4,7 +4,9 @@ import Redis
 enum InventoryScripts {
     static let commit = join("commit", operations + [PackageResources.commit_lua])
     /// The same for what only gives back, which goes on when Redis has no memory left.
-    static let drain = Script(name: "drain", source: Array("#!lua flags=allow-oom\n".utf8) + commit.source.dropFirst(6))
+    static let drain = draining("drain", commit)
+    static let order = join("order", operations + [PackageResources.order_lua])
+    static let orderDrain = draining("order_drain", order)
 
     static let due = join("due", [PackageResources.due_lua])
 
@@ -13,12 +15,17 @@ enum InventoryScripts {
 
     static let bulk = join("bulk", operations + [PackageResources.bulk_lua])
 
-    static let all = [commit, drain, due, warehouse, product, bulk]
+    static let all = [commit, drain, order, orderDrain, due, warehouse, product, bulk]
 
     private static let operations = [
         PackageResources.stock_lua, PackageResources.levels_lua, PackageResources.holds_lua,
         PackageResources.movements_lua, PackageResources.finish_lua,
     ]
+
+    private static func draining(_ name: String, _ script: Script) -> Script {
+        Script(
+            name: name, source: Array("#!lua flags=allow-oom\n".utf8) + script.source.dropFirst("#!lua\n".utf8.count))
+    }
 
     /// The last file's first line goes first: it says how Redis is to run the script (`#!lua`).
     static func join(_ name: String, _ parts: [[UInt8]]) -> Script {

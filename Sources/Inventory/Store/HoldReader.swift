@@ -19,13 +19,18 @@ final class HoldReader {
         return (hold, productID)
     }
 
-    /// The holds that were made for an order, oldest first.
-    func holds(ofOrder order: String) async throws -> [(SKU, Hold, productID: String)] {
+    /// The ids of the reservations that may have been made for an order.
+    func ids(ofOrder order: String) async throws -> [StockID] {
         let key = lanes.keys.order(order)
         let reply = try await lanes.context.redis.send(["SMEMBERS", key], key: key, budgetUs: HoldReader.budgetUs)
+        return (reply.strings ?? []).compactMap { StockID($0) }
+    }
+
+    /// Those of them that are there, oldest first.
+    func holds(_ ids: [StockID], ofOrder order: String) async throws -> [(SKU, Hold, productID: String)] {
         var found: [(SKU, Hold, productID: String)] = []
-        for text in reply.strings ?? [] {
-            guard let id = StockID(text), let sku = id.sku else { continue }
+        for id in ids {
+            guard let sku = id.sku else { continue }
             guard let (hold, productID) = try await read(sku, id.suffix), hold.orderID == order else { continue }
             found.append((sku, hold, productID))
         }

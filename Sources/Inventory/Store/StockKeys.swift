@@ -26,6 +26,8 @@ struct StockKeys: Sendable {
     var warehouses: String { prefix + "warehouses" }
     /// Told with each change of a warehouse.
     var warehouseChannel: String { prefix + "warehouses:changed" }
+    /// Transfers by when they were made, sorted set of ids. Written before them, so it may name too many.
+    var transfers: String { prefix + "transfers" }
     /// The reservations that were made for an order, set of ids. Written before them, so it may name too many.
     func order(_ id: String) -> String { "\(prefix)order-reservations:{\(KeyText.escaped(id))}" }
     /// A reservation over several SKUs, hash.
