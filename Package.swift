@@ -70,7 +70,7 @@ let package = Package(
             lua: "inventory",
             [
                 "stock", "levels", "holds", "movements", "finish", "commit", "due", "warehouse", "product", "order",
-                "bulk",
+                "bulk", "bulk_step",
             ]),
         .target(
             name: "Application",

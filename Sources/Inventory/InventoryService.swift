@@ -14,6 +14,7 @@ public final class InventoryService: Service {
     private let places: WarehouseEndpoints
     private let stock: StockEndpoints
     private let bulks: BulkEndpoints
+    private let bulkRunner: BulkRunner
     private let transfers: TransferEndpoints
     private let counts: CountEndpoints
     private let warehouseStore: WarehouseStore
@@ -41,7 +42,9 @@ public final class InventoryService: Service {
         places = WarehouseEndpoints(store: warehouseStore, warehouses: warehouses, products: productStore)
         stock = StockEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses, products: productStore)
         let adjuster = BulkAdjuster(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
-        bulks = BulkEndpoints(adjuster: adjuster)
+        let bulkStore = BulkStore(context: context, keys: lanes.keys)
+        bulks = BulkEndpoints(adjuster: adjuster, store: bulkStore)
+        bulkRunner = BulkRunner(store: bulkStore, adjuster: adjuster)
         transfers = TransferEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
         counts = CountEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
         warehouses.reread = { [warehouseStore] in try await warehouseStore.read() }
@@ -68,11 +71,13 @@ public final class InventoryService: Service {
             let upkeep = StockUpkeep(lanes: lanes) { _ in }
             self.upkeep = upkeep
             upkeep.start()
+            bulkRunner.start()
         }
     }
 
     public func stop() async {
         upkeep?.stop()
+        bulkRunner.stop()
         feed?.stop()
         lanes.stop()
     }

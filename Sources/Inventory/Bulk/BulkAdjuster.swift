@@ -142,7 +142,7 @@ final class BulkAdjuster {
     }
 
     /// The SKU of each row, or why it can't be done. Each name is looked up once.
-    private func targets(_ rows: [BulkRow], _ call: Call) async -> [Result<SKU, Problem>] {
+    func targets(_ rows: [BulkRow], _ call: Call) async -> [Result<SKU, Problem>] {
         let names = Array(Set(rows.map(\.adjustment.product)))
         let found = await together(names, on: lanes.context.loop) { [self] name -> Result<SKU, Problem> in
             do { return .success(try await catalogue.sku(name)) } catch {

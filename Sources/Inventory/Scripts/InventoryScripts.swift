@@ -15,7 +15,9 @@ enum InventoryScripts {
 
     static let bulk = join("bulk", operations + [PackageResources.bulk_lua])
 
-    static let all = [commit, drain, order, orderDrain, due, warehouse, product, bulk]
+    static let bulkStep = join("bulk_step", [PackageResources.bulk_step_lua])
+
+    static let all = [commit, drain, order, orderDrain, due, warehouse, product, bulk, bulkStep]
 
     private static let operations = [
         PackageResources.stock_lua, PackageResources.levels_lua, PackageResources.holds_lua,
