@@ -15,6 +15,8 @@ public final class InventoryService: Service {
     private let stock: StockEndpoints
     private let bulks: BulkEndpoints
     private let bulkRunner: BulkRunner
+    private let exports: ExportEndpoints
+    private let imports: ImportEndpoints
     private let transfers: TransferEndpoints
     private let counts: CountEndpoints
     private let warehouseStore: WarehouseStore
@@ -44,6 +46,8 @@ public final class InventoryService: Service {
         let adjuster = BulkAdjuster(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
         let bulkStore = BulkStore(context: context, keys: lanes.keys)
         bulks = BulkEndpoints(adjuster: adjuster, store: bulkStore)
+        exports = ExportEndpoints(products: productStore, lanes: lanes, warehouses: warehouses)
+        imports = ImportEndpoints(products: productStore, adjuster: adjuster)
         bulkRunner = BulkRunner(store: bulkStore, adjuster: adjuster)
         transfers = TransferEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
         counts = CountEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
@@ -55,6 +59,8 @@ public final class InventoryService: Service {
         places.add(to: routes)
         stock.add(to: routes)
         bulks.add(to: routes)
+        exports.add(to: routes)
+        imports.add(to: routes)
         transfers.add(to: routes)
         counts.add(to: routes)
         reservations.add(to: routes)
