@@ -71,6 +71,7 @@ let package = Package(
             [
                 "stock", "levels", "holds", "movements", "finish", "commit", "due", "warehouse", "product", "order",
                 "publish", "alert",
+                "bulk", "bulk_step",
             ]),
         .target(
             name: "Application",
