@@ -68,7 +68,10 @@ let package = Package(
             "Inventory",
             dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry"],
             lua: "inventory",
-            ["stock", "levels", "holds", "movements", "finish", "commit", "due", "warehouse", "product", "order"]),
+            [
+                "stock", "levels", "holds", "movements", "finish", "commit", "due", "warehouse", "product", "order",
+                "publish", "alert",
+            ]),
         .target(
             name: "Application",
             dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry"]),

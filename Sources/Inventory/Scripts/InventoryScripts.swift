@@ -11,9 +11,11 @@ enum InventoryScripts {
     static let due = join("due", [PackageResources.due_lua])
 
     static let warehouse = join("warehouse", [PackageResources.warehouse_lua])
+    static let publish = join("publish", [PackageResources.publish_lua])
+    static let alert = join("alert", [PackageResources.alert_lua])
     static let product = join("product", [PackageResources.product_lua])
 
-    static let all = [commit, drain, order, orderDrain, due, warehouse, product]
+    static let all = [commit, drain, order, orderDrain, due, warehouse, product, publish, alert]
 
     private static let operations = [
         PackageResources.stock_lua, PackageResources.levels_lua, PackageResources.holds_lua,
