@@ -14,8 +14,14 @@ final class StockUpkeep {
     private static let mostAtOnce = 50
     private static let budgetUs: Int64 = 2_000_000
 
-    init(lanes: StockLanes, outbox: StockOutbox) {
+    /// How long changes are kept.
+    private let ledgerDays: Int
+    private let ledger: LedgerReader
+
+    init(lanes: StockLanes, outbox: StockOutbox, ledgerDays: Int) {
         self.lanes = lanes
+        self.ledgerDays = ledgerDays
+        ledger = LedgerReader(lanes: lanes)
         self.outbox = outbox
     }
 
@@ -60,6 +66,7 @@ final class StockUpkeep {
         guard case .other(let reply) = await lanes.perform(.sweep, on: sku) else { return }
         await outbox.drain(sku)
         do {
+            try await ledger.trim(sku, days: ledgerDays)
             let redis = lanes.context.redis
             let due = lanes.keys.due(part: part)
             if let next = reply.rest.first {

@@ -63,6 +63,13 @@ final class LanesTrial: Sendable {
         }
     }
 
+    func trim(days: Int, nowMs: Int) async throws {
+        try await lanes.run { lanes in
+            lanes.givenNowMs = nowMs
+            try await LedgerReader(lanes: lanes).trim(LanesTrial.sku, days: days)
+        }
+    }
+
     private static func step(_ operation: StockModel.Operation) -> StockStep {
         func scripted(_ members: (String, JSONValue?)...) -> StockStep {
             let present = members.compactMap { name, value in value.map { JSONValue.Member(name, $0) } }
