@@ -70,7 +70,7 @@ let package = Package(
             lua: "inventory",
             [
                 "stock", "levels", "holds", "movements", "finish", "commit", "due", "warehouse", "product", "order",
-                "bulk", "bulk_step",
+                "publish", "alert", "bulk", "bulk_step",
             ]),
         .target(
             name: "Application",

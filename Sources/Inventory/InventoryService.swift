@@ -19,21 +19,32 @@ public final class InventoryService: Service {
     private let imports: ImportEndpoints
     private let transfers: TransferEndpoints
     private let counts: CountEndpoints
+    private let alerts: AlertEndpoints
+    private let events: StockEventsEndpoint
+    private let outbox: StockOutbox
     private let warehouseStore: WarehouseStore
     private var feed: WarehouseFeed?
     private var upkeep: StockUpkeep?
 
     /// The service as the executable lists it.
-    public static func definition() -> ServiceDefinition {
+    /// - Parameter onEvent: hears of alerts and filled backorders, each at least once; an event that it throws at comes again.
+    public static func definition(
+        onEvent: (@Sendable (StockEvent, ServiceContext) async throws -> Void)? = nil
+    ) -> ServiceDefinition {
         let directory = LaneDirectory()
         return ServiceDefinition(name: "inventory", port: 3008, scripts: InventoryScripts.all) { context in
-            InventoryService(context: context, directory: directory)
+            InventoryService(context: context, directory: directory, onEvent: onEvent)
         }
     }
 
-    public convenience init(context: ServiceContext) { self.init(context: context, directory: LaneDirectory()) }
+    public convenience init(context: ServiceContext) {
+        self.init(context: context, directory: LaneDirectory(), onEvent: nil)
+    }
 
-    private init(context: ServiceContext, directory: LaneDirectory) {
+    private init(
+        context: ServiceContext, directory: LaneDirectory,
+        onEvent: (@Sendable (StockEvent, ServiceContext) async throws -> Void)?
+    ) {
         self.context = context
         lanes = StockLanes(context: context, directory: directory)
         catalogue = Catalogue(context: context, keys: lanes.keys)
@@ -51,6 +62,11 @@ public final class InventoryService: Service {
         bulkRunner = BulkRunner(store: bulkStore, adjuster: adjuster)
         transfers = TransferEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
         counts = CountEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
+        alerts = AlertEndpoints(lanes: lanes, products: productStore, warehouses: warehouses)
+        events = StockEventsEndpoint(lanes: lanes, alerts: alerts)
+        let escalateAfterMs = context.process.settings["stock-escalate"].flatMap { Int($0) } ?? 3_600_000
+        outbox = StockOutbox(lanes: lanes, escalateAfterMs: escalateAfterMs, onEvent: onEvent)
+        lanes.onOutbox = { [outbox] in outbox.drainSoon($0) }
         warehouses.reread = { [warehouseStore] in try await warehouseStore.read() }
     }
 
@@ -61,6 +77,8 @@ public final class InventoryService: Service {
         bulks.add(to: routes)
         exports.add(to: routes)
         imports.add(to: routes)
+        alerts.add(to: routes)
+        events.add(to: routes)
         transfers.add(to: routes)
         counts.add(to: routes)
         reservations.add(to: routes)
@@ -74,12 +92,14 @@ public final class InventoryService: Service {
             let feed = WarehouseFeed(store: warehouseStore)
             self.feed = feed
             try await feed.start()
-            let upkeep = StockUpkeep(lanes: lanes) { _ in }
+            let upkeep = StockUpkeep(lanes: lanes, outbox: outbox)
             self.upkeep = upkeep
             upkeep.start()
             bulkRunner.start()
         }
     }
+
+    public func drain() { events.closeAll() }
 
     public func stop() async {
         upkeep?.stop()

@@ -143,8 +143,11 @@ end
 
 -- Something to be told beyond the slot: the replica that made the call, or another one, takes it from here.
 local function tell(s, event)
+  s.told = (s.told or 0) + 1
   event.at = now
   event.product = s.product
   event.sku = string.sub(s.tag, 2, -2)
+  -- Under its id an event is told once, whoever tells it: versions never come twice.
+  event.id = format('%s~%d.%d', event.sku, s.version, s.told)
   s.outbox = call('RPUSH', key(s, 'outbox'), cjson.encode(event))
 end

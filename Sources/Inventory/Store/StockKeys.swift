@@ -49,6 +49,12 @@ struct StockKeys: Sendable {
     /// Bulks with something to be done by when, sorted set; those that somebody is at, likewise.
     var bulkDue: String { prefix + "bulk-due:{bulks}" }
     var bulkTaken: String { prefix + "bulk-due:{bulks}:taken" }
+    /// What has happened, stream; and in its slot, ids of events that were told, alerts by their last change, and those that
+    /// nobody has seen by when they are told again.
+    var events: String { prefix + "{stock-events}" }
+    var told: String { events + ":told" }
+    var alerts: String { events + ":alerts" }
+    var escalations: String { events + ":escalations" }
 
     static let dueParts = 16
 

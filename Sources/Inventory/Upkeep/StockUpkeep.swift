@@ -7,17 +7,16 @@ import Services
 /// at a time.
 final class StockUpkeep {
     private let lanes: StockLanes
-    /// Tells the events of a SKU.
-    private let tell: (SKU) async -> Void
+    private let outbox: StockOutbox
     private var isStopped = false
     private static let pauseUs: Int64 = 1_000_000
     private static let takenMs = 30_000
     private static let mostAtOnce = 50
     private static let budgetUs: Int64 = 2_000_000
 
-    init(lanes: StockLanes, tell: @escaping (SKU) async -> Void) {
+    init(lanes: StockLanes, outbox: StockOutbox) {
         self.lanes = lanes
-        self.tell = tell
+        self.outbox = outbox
     }
 
     func start() {
@@ -25,6 +24,7 @@ final class StockUpkeep {
             while !isStopped {
                 await lanes.context.loop.sleep(us: StockUpkeep.pauseUs)
                 await round()
+                try? await outbox.escalate()
             }
         }
     }
@@ -58,7 +58,7 @@ final class StockUpkeep {
     /// announced, anew. So what is announced from here on is not lost with the entry that was taken.
     private func sweep(_ sku: SKU, _ part: Int) async {
         guard case .other(let reply) = await lanes.perform(.sweep, on: sku) else { return }
-        await tell(sku)
+        await outbox.drain(sku)
         do {
             let redis = lanes.context.redis
             let due = lanes.keys.due(part: part)
