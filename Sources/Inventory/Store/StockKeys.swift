@@ -38,6 +38,13 @@ struct StockKeys: Sendable {
     /// Those that somebody is at, by when it is another one's turn.
     func duringSweep(part: Int) -> String { "\(prefix)stock-due:{\(part)}:taken" }
 
+    /// What has happened, stream; and in its slot, ids of events that were told, alerts by their last change, and those that
+    /// nobody has seen by when they are told again.
+    var events: String { prefix + "{stock-events}" }
+    var told: String { events + ":told" }
+    var alerts: String { events + ":alerts" }
+    var escalations: String { events + ":escalations" }
+
     /// Which body an Idempotency-Key was first used with, string.
     func claim(_ key: IdempotencyKey) -> String { "\(prefix)idem:{\(key.name)}" }
 
@@ -49,12 +56,6 @@ struct StockKeys: Sendable {
     /// Bulks with something to be done by when, sorted set; those that somebody is at, likewise.
     var bulkDue: String { prefix + "bulk-due:{bulks}" }
     var bulkTaken: String { prefix + "bulk-due:{bulks}:taken" }
-    /// What has happened, stream; and in its slot, ids of events that were told, alerts by their last change, and those that
-    /// nobody has seen by when they are told again.
-    var events: String { prefix + "{stock-events}" }
-    var told: String { events + ":told" }
-    var alerts: String { events + ":alerts" }
-    var escalations: String { events + ":escalations" }
 
     static let dueParts = 16
 
