@@ -26,6 +26,10 @@ enum Output {
     @discardableResult
     static func line(_ text: String) -> Bool { write(text, to: 1) }
 
+    /// Bytes to standard output as they are; whether they were taken.
+    @discardableResult
+    static func bytes(_ bytes: [UInt8]) -> Bool { write(bytes, to: 1) }
+
     /// A line to standard error.
     static func note(_ text: String) { _ = write(text, to: 2) }
 
@@ -37,7 +41,11 @@ enum Output {
     }
 
     private static func write(_ text: String, to descriptor: Int32) -> Bool {
-        var bytes = Array((text + "\n").utf8)[...]
+        write(Array((text + "\n").utf8), to: descriptor)
+    }
+
+    private static func write(_ whole: [UInt8], to descriptor: Int32) -> Bool {
+        var bytes = whole[...]
         while !bytes.isEmpty {
             let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count <= 0 { return false }

@@ -72,10 +72,25 @@ final class ServiceClient {
     func send(
         _ method: HTTPMethod, _ target: String, headers: [(String, String)] = [], body: [UInt8]? = nil
     ) throws -> Answer {
+        var headers = headers + [("Accept", "application/json")]
+        if body != nil, !headers.contains(where: { $0.0 == "Content-Type" }) {
+            headers.append(("Content-Type", "application/json"))
+        }
+        let response = try exchange(method, target, headers, body)
+        guard !response.body.isEmpty else { return Answer(status: response.status, json: .null, next: nil) }
+        guard let json = ServiceClient.json(response.body) else { throw CommandFailure.notUnderstood }
+        return Answer(
+            status: response.status, json: json, next: response.field("link").flatMap(ServiceClient.nextTarget))
+    }
+
+    /// The bytes of an answer that is no JSON.
+    func download(_ target: String) throws -> [UInt8] { try exchange(.get, target, [], nil).body }
+
+    private func exchange(
+        _ method: HTTPMethod, _ target: String, _ headers: [(String, String)], _ body: [UInt8]?
+    ) throws -> HTTPResponse {
         let (loop, address, host, name) = (loop, address, host, name)
-        var headers = headers + [("Accept", "application/json")] + authorization
-        if body != nil { headers.append(("Content-Type", "application/json")) }
-        let sent = headers
+        let sent = headers + authorization
         let outcome = loop.runBlocking { () -> Result<HTTPResponse, CommandFailure> in
             let client = HTTPClient(loop: loop, address: address, host: host)
             defer { client.close() }
@@ -88,10 +103,7 @@ final class ServiceClient {
         guard (200...299).contains(response.status) else {
             throw ServiceClient.refusal(response.status, response.body)
         }
-        guard !response.body.isEmpty else { return Answer(status: response.status, json: .null, next: nil) }
-        guard let json = ServiceClient.json(response.body) else { throw CommandFailure.notUnderstood }
-        return Answer(
-            status: response.status, json: json, next: response.field("link").flatMap(ServiceClient.nextTarget))
+        return response
     }
 
     func get(_ target: String) throws -> JSONValue { try send(.get, target).json }
