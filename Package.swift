@@ -71,6 +71,7 @@ let package = Package(
             [
                 "stock", "levels", "holds", "movements", "finish", "commit", "due", "warehouse", "product", "order",
                 "publish", "alert",
+                "bulk", "bulk_step",
             ]),
         .target(
             name: "Application",
@@ -78,7 +79,7 @@ let package = Package(
         .executableTarget(
             name: "Quartermaster", dependencies: ["Application", "Inventory", "JobScheduling", "RateLimiting"]),
         .executableTarget(
-            name: "LoadTest", dependencies: ["Bytes", "EventLoops", "JSON", "Telemetry"], cSettings: gnu),
+            name: "LoadTest", dependencies: ["Bytes", "EventLoops", "JSON", "Redis", "Telemetry"], cSettings: gnu),
 
         .target(
             name: "TestSupport",
@@ -91,7 +92,8 @@ let package = Package(
             name: "HTTPTests", dependencies: ["Bytes", "EventLoops", "HTTP", "JSON"], exclude: ["Corpus"],
             cSettings: gnu),
         .testTarget(
-            name: "LoadTestTests", dependencies: ["Bytes", "EventLoops", "JSON", "LoadTest", "Telemetry"],
+            name: "LoadTestTests",
+            dependencies: ["Bytes", "EventLoops", "JSON", "LoadTest", "Redis", "Telemetry", "TestSupport"],
             cSettings: gnu),
         .testTarget(name: "BytesTests", dependencies: ["Bytes"]),
         .testTarget(name: "TimeZonesTests", dependencies: ["TimeZones"]),

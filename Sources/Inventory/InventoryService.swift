@@ -13,6 +13,10 @@ public final class InventoryService: Service {
     private let products: ProductEndpoints
     private let places: WarehouseEndpoints
     private let stock: StockEndpoints
+    private let bulks: BulkEndpoints
+    private let bulkRunner: BulkRunner
+    private let exports: ExportEndpoints
+    private let imports: ImportEndpoints
     private let transfers: TransferEndpoints
     private let counts: CountEndpoints
     private let alerts: AlertEndpoints
@@ -50,6 +54,12 @@ public final class InventoryService: Service {
         products = ProductEndpoints(store: productStore, catalogue: catalogue)
         places = WarehouseEndpoints(store: warehouseStore, warehouses: warehouses, products: productStore)
         stock = StockEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses, products: productStore)
+        let adjuster = BulkAdjuster(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
+        let bulkStore = BulkStore(context: context, keys: lanes.keys)
+        bulks = BulkEndpoints(adjuster: adjuster, store: bulkStore)
+        exports = ExportEndpoints(products: productStore, lanes: lanes, warehouses: warehouses)
+        imports = ImportEndpoints(products: productStore, adjuster: adjuster)
+        bulkRunner = BulkRunner(store: bulkStore, adjuster: adjuster)
         transfers = TransferEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
         counts = CountEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
         alerts = AlertEndpoints(lanes: lanes, products: productStore, warehouses: warehouses)
@@ -66,6 +76,9 @@ public final class InventoryService: Service {
         stock.add(to: routes)
         alerts.add(to: routes)
         events.add(to: routes)
+        bulks.add(to: routes)
+        exports.add(to: routes)
+        imports.add(to: routes)
         transfers.add(to: routes)
         counts.add(to: routes)
         reservations.add(to: routes)
@@ -82,6 +95,7 @@ public final class InventoryService: Service {
             let upkeep = StockUpkeep(lanes: lanes, outbox: outbox)
             self.upkeep = upkeep
             upkeep.start()
+            bulkRunner.start()
         }
     }
 
@@ -89,6 +103,7 @@ public final class InventoryService: Service {
 
     public func stop() async {
         upkeep?.stop()
+        bulkRunner.stop()
         feed?.stop()
         lanes.stop()
     }

@@ -46,6 +46,11 @@ struct WorkloadTests {
                 } else if name == .enqueue {
                     #expect(json["type"] == .string("simulated"))
                     #expect(json["config"]?.text().utf8.count == 112)
+                } else if name == .reserve || name == .reserveKeyed {
+                    let isKeyed = name == .reserveKeyed
+                    #expect(json["productId"] == .string(Workload.identifier(isKeyed ? 0 : i)))
+                    #expect(json["warehouseId"] == .string(StockSetup.warehouse) && json["quantity"] == .int(1))
+                    #expect(headers["Idempotency-Key"] == (isKeyed ? Workload.identifier(i) : nil))
                 } else {
                     #expect(json["identifier"] != nil && json["endpoint"] != nil && json["method"] == .string("GET"))
                 }

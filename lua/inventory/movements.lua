@@ -6,17 +6,24 @@ local function earlier(s, op)
   if text then return { 'existing', text } end
 end
 
+-- What a quantity becomes by an adjustment; or nil, and the answer when it may not.
+local function adjusted(op, quantity, reserved)
+  if op.expected and op.expected ~= quantity then return nil, { 'expected', format('%d', quantity) } end
+  local after = op.n
+  if op.type == 'add' then after = quantity + op.n end
+  if op.type == 'subtract' then after = quantity - op.n end
+  if after > MOST then return nil, { 'limit', format('%d', quantity) } end
+  if after < reserved then return nil, { 'below', format('%d', quantity), format('%d', reserved) } end
+  return after
+end
+
 -- {id, w, type = add|subtract|set, n, expected, kind, reason, actor, key, request, keepMs}
 local function adjust(s, op)
   local before = earlier(s, op)
   if before then return before end
   local c = counters(s, op.w)
-  if op.expected and op.expected ~= c.quantity then return { 'expected', format('%d', c.quantity) } end
-  local quantity = op.n
-  if op.type == 'add' then quantity = c.quantity + op.n end
-  if op.type == 'subtract' then quantity = c.quantity - op.n end
-  if quantity > MOST then return { 'limit', format('%d', c.quantity) } end
-  if quantity < c.reserved then return { 'below', format('%d', c.quantity), format('%d', c.reserved) } end
+  local quantity, refusal = adjusted(op, c.quantity, c.reserved)
+  if not quantity then return refusal end
   local previous = c.quantity
   change(s, op.kind or 'adjust', op.w, quantity - previous, 0, 0, op)
   local result = format(

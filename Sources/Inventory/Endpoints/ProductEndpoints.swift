@@ -19,7 +19,9 @@ final class ProductEndpoints {
             let key = try IdempotencyKey(exchange, caller: caller)
             // Under a key the id is the same each time, so a repeated request finds its own product.
             let id = ProductEndpoints.uuid(key?.name ?? RandomID.hex(bytes: 16))
-            let made = try await store.create(Product(exchange.jsonBody(), id: id))
+            let product = try Product(exchange.jsonBody(), id: id)
+            try await KeyClaims.claim(key, store.keys, store.context.redis)
+            let made = try await store.create(product)
             reply(201, made, to: exchange)
         }
         routes.on(.get, "/api/products", role: .read) { [unowned self] exchange, _ in try await list(exchange) }
@@ -48,10 +50,8 @@ final class ProductEndpoints {
         let category = exchange.queryItem("category")
         let names = try await store.names(after: page.cursor, limit: page.limit)
         var products: [JSONValue] = []
-        for sku in names.compactMap({ SKU($0) }) {
-            guard let product = try await store.find(sku), category == nil || product.category == category else {
-                continue
-            }
+        for product in try await store.find(names.compactMap { SKU($0) }).compactMap({ $0 })
+        where category == nil || product.category == category {
             products.append(product.json)
         }
         exchange.beginReply(200)

@@ -81,7 +81,25 @@ final class StockEndpoints {
                 id: suffix, actor: caller.name, key: keyText, request: request,
                 keptMs: key == nil ? 60_000 : IdempotencyKey.keptMs), on: sku)
         let id = StockID(sku: sku, suffix: suffix)
-        exchange.reply(200, json: try adjustment.answer(reply, id: id, sku: sku, request: request))
+        if reply.word == "below" { return StockEndpoints.replyBelow(reply, to: exchange) }
+        let result = try adjustment.result(of: reply, sku: sku, request: request)
+        exchange.reply(
+            200, json: .object(adjustment.members(result, id: id, sku: sku, productID: reply.productID)))
+    }
+
+    /// More than is free was to be taken: what there is, and what of it is spoken for.
+    private static func replyBelow(_ reply: StockReply, to exchange: Exchange) {
+        let detail = "of \(reply.int(0)) there, \(reply.int(1)) are reserved: fewer can't be left"
+        exchange.beginReply(409)
+        exchange.addHeader("Cache-Control", "no-store")
+        exchange.finishReply(contentType: "application/problem+json") { body in
+            var json = JSONWriter(body)
+            json.beginObject()
+            ProblemReply.writeFields(Problem(.conflict, detail, field: "quantity"), to: &json)
+            json.field("quantity", reply.int(0))
+            json.field("reserved", reply.int(1))
+            json.endObject()
+        }
     }
 }
 

@@ -35,14 +35,17 @@ struct Adjustment: Sendable, Equatable {
     /// - Parameters:
     ///   - id: 20 hex digits; under one id it is done once.
     ///   - keptMs: for how long a repeated one is known.
-    func operation(id: String, actor: String, key: String? = nil, request: String? = nil, keptMs: Int = 60_000)
-        -> JSONValue
-    {
+    ///   - ledgerType: what the ledger calls it; nil: `adjust`.
+    func operation(
+        id: String, actor: String, key: String? = nil, request: String? = nil, keptMs: Int = 60_000,
+        ledgerType: String? = nil
+    ) -> JSONValue {
         var members: [JSONValue.Member] = [
             .init("op", .string("adjust")), .init("id", .string(id)), .init("w", .string(warehouse)),
             .init("type", .string(kind.rawValue)), .init("n", .int(quantity)), .init("actor", .string(actor)),
             .init("keepMs", .int(keptMs)),
         ]
+        if let ledgerType { members.append(.init("kind", .string(ledgerType))) }
         if let reason { members.append(.init("reason", .string(reason))) }
         if let expected { members.append(.init("expected", .int(expected))) }
         if let key { members.append(.init("key", .string(key))) }
@@ -70,16 +73,17 @@ struct AdjustmentResult: Sendable, Equatable {
 }
 
 extension Adjustment {
-    /// The answer to the reply of its operation.
+    /// What the reply to its operation says.
     /// - Parameter request: digest of the body, when it came with a key.
-    func answer(_ reply: StockReply, id: StockID, sku: SKU, request: String?) throws(Problem) -> JSONValue {
+    /// - Throws: why it was not done.
+    func result(of reply: StockReply, sku: SKU, request: String?) throws(Problem) -> AdjustmentResult {
         switch reply.word {
         case "adjusted", "existing":
             guard let result = AdjustmentResult(reply.rest.first ?? "") else { break }
             guard result.request == request ?? "-" else {
                 throw .impossible("Idempotency-Key", "was used before with another body")
             }
-            return json(result, id: id, sku: sku, productID: reply.productID)
+            return result
         case "expected":
             throw Problem(.conflict, "there are \(reply.int(0)), not the expected \(expected ?? 0)", field: "expected")
         case "below":
@@ -93,7 +97,8 @@ extension Adjustment {
         throw Problem(.internalError, "the stock gave an answer that does not belong here")
     }
 
-    private func json(_ result: AdjustmentResult, id: StockID, sku: SKU, productID: String) -> JSONValue {
+    /// `adjustment` and `newInventory`, as the API answers.
+    func members(_ result: AdjustmentResult, id: StockID, sku: SKU, productID: String) -> [JSONValue.Member] {
         var members: [JSONValue.Member] = [
             .init("id", .string(id.description)), .init("productId", .string(productID)),
             .init("sku", .string(sku.text)), .init("warehouseId", .string(warehouse)),
@@ -102,13 +107,11 @@ extension Adjustment {
             .init("timestamp", .string(HoldJSON.time(result.atMs).rfc3339)),
         ]
         if let reason { members.append(.init("reason", .string(reason))) }
-        return .object([
+        let inventory = InventoryJSON.members(result.levels, sku: sku, productID: productID, warehouse: warehouse)
+        let updated = JSONValue.string(HoldJSON.time(result.atMs).rfc3339)
+        return [
             .init("adjustment", .object(members)),
-            .init(
-                "newInventory",
-                .object(
-                    InventoryJSON.members(result.levels, sku: sku, productID: productID, warehouse: warehouse)
-                        + [.init("lastUpdated", .string(HoldJSON.time(result.atMs).rfc3339))])),
-        ])
+            .init("newInventory", .object(inventory + [.init("lastUpdated", updated)])),
+        ]
     }
 }

@@ -26,6 +26,8 @@ struct Product: Sendable, Equatable {
     var leadTimeDays: Int?
     /// What is to be left when an order arrives, besides what chance is allowed for.
     var safetyStock: Int?
+    /// Reorders are whole multiples of it; nil: any number.
+    var unitsPerOrder: Int?
     var version = 1
     /// ms since 1970.
     var createdMs = 0
@@ -52,6 +54,7 @@ struct Product: Sendable, Equatable {
         }
         add("leadTimeDays", leadTimeDays.map { String($0) })
         add("safetyStock", safetyStock.map { String($0) })
+        add("unitsPerOrder", unitsPerOrder.map { String($0) })
         return fields
     }
 
@@ -81,6 +84,7 @@ struct Product: Sendable, Equatable {
         }
         leadTimeDays = int("leadTimeDays")
         safetyStock = int("safetyStock")
+        unitsPerOrder = int("unitsPerOrder")
         version = int("version") ?? 1
         createdMs = int("created") ?? 0
         updatedMs = int("updated") ?? 0

@@ -37,6 +37,7 @@ extension Product {
         }
         leadTimeDays = try fields.int("leadTimeDays", in: 0...3650)
         safetyStock = try fields.int("safetyStock", in: 0...Product.largest)
+        unitsPerOrder = try fields.int("unitsPerOrder", in: 1...Product.largest)
         try fields.finish()
     }
 
@@ -69,6 +70,7 @@ extension Product {
         if !levels.isEmpty { members.append(.init("thresholds", .object(levels))) }
         if let leadTimeDays { members.append(.init("leadTimeDays", .int(leadTimeDays))) }
         if let safetyStock { members.append(.init("safetyStock", .int(safetyStock))) }
+        if let unitsPerOrder { members.append(.init("unitsPerOrder", .int(unitsPerOrder))) }
         members += [
             .init("createdAt", .string(HoldJSON.time(createdMs).rfc3339)),
             .init("updatedAt", .string(HoldJSON.time(updatedMs).rfc3339)), .init("version", .int(version)),

@@ -15,7 +15,13 @@ enum InventoryScripts {
     static let alert = join("alert", [PackageResources.alert_lua])
     static let product = join("product", [PackageResources.product_lua])
 
-    static let all = [commit, drain, order, orderDrain, due, warehouse, product, publish, alert]
+    static let bulk = join("bulk", operations + [PackageResources.bulk_lua])
+
+    static let bulkStep = join("bulk_step", [PackageResources.bulk_step_lua])
+
+    static let all = [
+        commit, drain, order, orderDrain, due, warehouse, product, publish, alert, bulk, bulkStep,
+    ]
 
     private static let operations = [
         PackageResources.stock_lua, PackageResources.levels_lua, PackageResources.holds_lua,

@@ -47,6 +47,11 @@ final class ProductStore {
         return Product(try await send(["HGETALL", key], key).strings ?? [])
     }
 
+    /// The products of SKUs, in their order, read in one write.
+    func find(_ skus: [SKU]) async throws -> [Product?] {
+        try await together(skus, on: context.loop) { [self] sku in try await find(sku) }
+    }
+
     /// SKUs by name, from behind `cursor`; some may have no product.
     func names(after cursor: String?, limit: Int) async throws -> [String] {
         let reply = try await send(
@@ -60,13 +65,15 @@ final class ProductStore {
         var cursor: String?
         while true {
             let names = try await names(after: cursor, limit: 500)
-            for sku in names.compactMap({ SKU($0) }) {
+            let skus = names.compactMap { SKU($0) }
+            let areThere = try await together(skus, on: context.loop) { [self] sku -> Bool in
                 let key = keys.stock(sku)
                 let reply = try await send(
                     ["HMGET", key] + ["quantity", "reserved", "inTransit"].map { "\(warehouse):\($0)" }, key)
-                guard case .array(let counters) = reply else { continue }
-                if counters.contains(where: { $0.int ?? 0 != 0 }) { return sku }
+                guard case .array(let counters) = reply else { return false }
+                return counters.contains { $0.int ?? 0 != 0 }
             }
+            if let at = areThere.firstIndex(of: true) { return skus[at] }
             guard names.count == 500 else { return nil }
             cursor = names.last
         }

@@ -45,6 +45,18 @@ struct StockKeys: Sendable {
     var alerts: String { events + ":alerts" }
     var escalations: String { events + ":escalations" }
 
+    /// Which body an Idempotency-Key was first used with, string.
+    func claim(_ key: IdempotencyKey) -> String { "\(prefix)idem:{\(key.name)}" }
+
+    /// How far a bulk is, hash; its rows and what they changed, hashes by chunk; its errors, list.
+    func bulk(_ id: String) -> String { "\(prefix)bulk:{\(id)}" }
+    func bulkRows(_ id: String) -> String { "\(prefix)bulk:{\(id)}:rows" }
+    func bulkChanges(_ id: String) -> String { "\(prefix)bulk:{\(id)}:changes" }
+    func bulkErrors(_ id: String) -> String { "\(prefix)bulk:{\(id)}:errors" }
+    /// Bulks with something to be done by when, sorted set; those that somebody is at, likewise.
+    var bulkDue: String { prefix + "bulk-due:{bulks}" }
+    var bulkTaken: String { prefix + "bulk-due:{bulks}:taken" }
+
     static let dueParts = 16
 
     private static func part(_ sku: SKU) -> Int {

@@ -2,7 +2,9 @@
 enum Command: Equatable {
     case help
     case setup(Target, token: String?)
+    case setupStock(Target, token: String?, keys: Int)
     case run(RunOptions)
+    case naiveStock(NaiveStockOptions)
     case table(files: [String], json: String?)
 }
 
@@ -47,7 +49,9 @@ extension Command {
         LoadTest: drives a server of this machine and says what a request costs.
 
           LoadTest setup --url URL [--token T]        makes the rules that the workloads are judged by
+          LoadTest setup-stock --url URL [--keys N]   makes a warehouse and N products (1) to reserve of
           LoadTest run --url URL --workload NAME      runs one workload and prints what was measured
+          LoadTest naive-stock --redis URL            reserves straight in Redis, WATCH and try again, for comparison
           LoadTest table FILE… [--json FILE]          one aligned table of the JSON lines of many runs, medians per label
 
         URL is http://127.0.0.1:PORT or another loopback address. NAME is one of
@@ -64,6 +68,9 @@ extension Command {
           --grace S         wait for the last answers (10)       --label L        name of the row in the table
           --json            one line of JSON
 
+        naive-stock takes --sku, --connections (transactions at once), --duration, --warm-up, --grace, --requests,
+        --redis-pid, --label and --json; its server is itself.
+
         Exit codes: 0 every answer was the expected one, 1 not so, 64 usage.
 
         """
@@ -78,6 +85,8 @@ extension Command {
             let token = try flags.token()
             try flags.end()
             return .setup(target, token: token)
+        case "setup-stock": return try parseSetupStock(arguments.dropFirst())
+        case "naive-stock": return .naiveStock(try parseNaiveStock(arguments.dropFirst()))
         case "table":
             var flags = try Flags(arguments.dropFirst(), switches: [])
             let json = flags.text("--json")
@@ -86,7 +95,9 @@ extension Command {
             guard !files.isEmpty else { throw UsageError(description: "table needs at least one file") }
             return .table(files: files, json: json)
         case "run": return .run(try parseRun(arguments.dropFirst()))
-        default: throw UsageError(description: "\(verb) is no command; there are setup, run, table and help")
+        default:
+            throw UsageError(
+                description: "\(verb) is no command; there are setup, setup-stock, run, naive-stock, table and help")
         }
     }
 

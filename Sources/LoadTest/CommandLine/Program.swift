@@ -16,7 +16,11 @@ enum Program {
             case .setup(let target, let token):
                 for line in try RuleSetup.apply(to: target, token: token) { say(line + "\n") }
                 return 0
+            case .setupStock(let target, let token, let keys):
+                for line in try StockSetup.apply(to: target, token: token, keys: keys) { say(line + "\n") }
+                return 0
             case .run(let options): return run(options)
+            case .naiveStock(let options): return run(options)
             case .table(let files, let json): return try table(files, json)
             }
         } catch let error as UsageError {
@@ -35,15 +39,25 @@ enum Program {
         let loop = EventLoop()
         let run = LoadRun(loop: loop, options: options, workload: workload)
         loop.run { run.start() }
-        let result = run.result
-        if options.printsJSON {
+        return show(run.result, asJSON: options.printsJSON)
+    }
+
+    private static func run(_ options: NaiveStockOptions) -> Int32 {
+        let loop = EventLoop()
+        let run = NaiveStockRun(loop: loop, options: options)
+        loop.run { run.start() }
+        return show(run.result, asJSON: options.printsJSON)
+    }
+
+    private static func show(_ result: RunResult, asJSON: Bool) -> Int32 {
+        if asJSON {
             let buffer = ByteBuffer()
             result.write(to: buffer)
             say(buffer.view.string + "\n")
         } else {
             say(result.report)
         }
-        if options.printsJSON, !result.isGood { complain(result.report) }
+        if asJSON, !result.isGood { complain(result.report) }
         return result.isGood ? 0 : 1
     }
 

@@ -25,6 +25,9 @@ extension RunResult {
         let counts = statuses.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
         lines.append("  statuses: " + (counts.isEmpty ? "none" : counts.joined(separator: ", ")))
         if let matches { lines.append("  matches: \(matches)") }
+        if let attemptsPerRequest {
+            lines.append("  attempts: \(Numbers.text(attemptsPerRequest, decimals: 2)) for one success")
+        }
         if let sendDelayP99Us { lines.append("  sent within \(sendDelayP99Us) µs of the intended time (p99)") }
         lines.append("  generator: \(Numbers.text(generatorCores, decimals: 2)) cores")
         for (what, count) in [

@@ -45,6 +45,8 @@ struct RunResult: Equatable {
     var unfinished = 0
     /// Occurrences of `--count`.
     var matches: Int?
+    /// Where a request is tried until it is done: how often, in the mean.
+    var attemptsPerRequest: Double?
     /// Open loop: how late the generator itself was with 99 % of the requests that had a free connection.
     var sendDelayP99Us: Int64?
     /// CPU of the generator, in cores: near 1 it is the generator that is measured.
@@ -115,6 +117,7 @@ extension RunResult {
         json.field("lost", lost)
         json.field("unfinished", unfinished)
         if let matches { json.field("matches", matches) }
+        if let attemptsPerRequest { json.field("attemptsPerRequest", attemptsPerRequest) }
         if let sendDelayP99Us { json.field("sendDelayP99Us", Int(sendDelayP99Us)) }
         json.field("generatorCores", generatorCores)
     }

@@ -170,7 +170,7 @@ struct Workload {
     private static func writeReservation(_ json: inout JSONWriter, product: Int) {
         json.beginObject()
         json.field("productId", identifier(product))
-        json.field("warehouseId", "warehouse-1")
+        json.field("warehouseId", StockSetup.warehouse)
         json.field("quantity", 1)
         json.endObject()
     }

@@ -32,7 +32,8 @@ public enum ProblemReply {
         if let field = problem.field { json.field("field", field) }
     }
 
-    static func problem(for error: any Error, log: Logger) -> Problem {
+    /// What an error is to whoever asked; one that nobody expects is logged.
+    public static func problem(for error: any Error, log: Logger) -> Problem {
         switch error {
         case let problem as Problem:
             return problem

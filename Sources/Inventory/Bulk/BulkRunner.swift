@@ -1,0 +1,191 @@
+import EventLoops
+import Services
+
+/// Does bulks in the background. Every replica does; one at a time is at a bulk, and when it dies another one goes on with
+/// the chunk it was at: a row that was done finds itself done.
+final class BulkRunner {
+    private let store: BulkStore
+    private let adjuster: BulkAdjuster
+    private let reader: StockReader
+    private var isStopped = false
+    private static let pauseUs: Int64 = 500_000
+
+    init(store: BulkStore, adjuster: BulkAdjuster) {
+        self.store = store
+        self.adjuster = adjuster
+        reader = StockReader(lanes: adjuster.lanes)
+    }
+
+    func start() {
+        store.context.loop.spawn { [self] in
+            while !isStopped {
+                // Redis away: the next round finds the same.
+                if let id = try? await store.take() {
+                    try? await finish(id)
+                } else {
+                    await store.context.loop.sleep(us: BulkRunner.pauseUs)
+                }
+            }
+        }
+    }
+
+    func stop() { isStopped = true }
+
+    /// Goes on with a bulk to its end, or until this process is to stop.
+    private func finish(_ id: String) async throws {
+        while !isStopped {
+            guard let bulk = try await store.find(id), !bulk.status.isEnd else { return try await store.release(id) }
+            try await store.renew(id)
+            let goesOn: Bool
+            switch bulk.status {
+            case .checking: goesOn = try await check(bulk)
+            case .running: goesOn = try await apply(bulk)
+            case .compensating, .rollingBack: goesOn = try await undo(bulk)
+            case .completed, .failed, .rolledBack: goesOn = false
+            }
+            if !goesOn { return }
+        }
+    }
+
+    // MARK: Applying
+
+    /// What the rows' own call is.
+    private func call(_ bulk: BulkState) -> BulkAdjuster.Call {
+        BulkAdjuster.Call(actor: bulk.actor, keptMs: BulkState.keptMs)
+    }
+
+    private func apply(_ bulk: BulkState) async throws -> Bool {
+        guard bulk.place < bulk.chunks else {
+            return try await store.step(
+                bulk.id, .init(from: .running, fromPlace: bulk.place, to: .completed, place: bulk.place))
+        }
+        let rows = try await store.rows(bulk.id, chunk: bulk.place)
+        let outcomes = await adjuster.apply(rows, call(bulk))
+        guard BulkRunner.areJudged(outcomes) else { return await pause() }
+        let errors = BulkRunner.errors(rows, outcomes)
+        let isRefused = bulk.isAtomic && !errors.isEmpty
+        return try await store.step(
+            bulk.id,
+            .init(
+                from: .running, fromPlace: bulk.place, to: isRefused ? .compensating : .running, place: bulk.place + 1,
+                changes: (bulk.place, outcomes.map(BulkRunner.change)), successful: rows.count - errors.count,
+                failed: errors.count, errors: errors))
+    }
+
+    /// Tries out what all rows of an atomic bulk would make of the stock as it is.
+    private func check(_ bulk: BulkState) async throws -> Bool {
+        var levels: [String: [String: StockLevels]] = [:]
+        var errors: [BulkRowError] = []
+        for chunk in 0..<bulk.chunks where !isStopped {
+            let rows = try await store.rows(bulk.id, chunk: chunk)
+            let targets = await adjuster.targets(rows, call(bulk))
+            let skus = Set(targets.compactMap { try? $0.get() }).filter { levels[$0.text] == nil }
+            let found = try await together(Array(skus), on: store.context.loop) { [reader] sku in
+                (sku, try await reader.read(sku))
+            }
+            for (sku, stock) in found where stock != nil { levels[sku.text] = stock?.byWarehouse ?? [:] }
+            for (row, target) in zip(rows, targets) {
+                do throws(Problem) {
+                    let sku = try target.get()
+                    guard var places = levels[sku.text] else { throw Catalogue.unknown(sku.text) }
+                    var level = places[row.adjustment.warehouse] ?? StockLevels()
+                    level.quantity = try row.adjustment.after(level)
+                    places[row.adjustment.warehouse] = level
+                    levels[sku.text] = places
+                } catch { errors.append(BulkRowError(index: row.index, problem: error)) }
+            }
+            try await store.renew(bulk.id)
+        }
+        guard !isStopped else { return false }
+        return try await store.step(
+            bulk.id,
+            .init(
+                from: .checking, fromPlace: 0, to: errors.isEmpty ? .running : .failed, place: 0, failed: errors.count,
+                errors: Array(errors.prefix(1000))))
+    }
+
+    // MARK: Undoing
+
+    private func undo(_ bulk: BulkState) async throws -> Bool {
+        let end = bulk.status == .compensating ? BulkState.Status.failed : .rolledBack
+        guard bulk.place > 0 else {
+            return try await store.step(bulk.id, .init(from: bulk.status, fromPlace: 0, to: end, place: 0))
+        }
+        let chunk = bulk.place - 1
+        let rows = try await store.rows(bulk.id, chunk: chunk)
+        let changes = try await store.changes(bulk.id, chunk: chunk)
+        // Backwards, so that what was between is never below what it was.
+        let opposite = zip(rows, changes).reversed().compactMap { row, change -> BulkRow? in
+            guard let change, change != 0 else { return nil }
+            var row = row
+            row.id = BulkRow.id(bulk: bulk.id, index: row.index, word: "rollback")
+            row.adjustment.kind = change > 0 ? .subtract : .add
+            row.adjustment.quantity = abs(change)
+            row.adjustment.expected = nil
+            row.adjustment.reason = "rollback of bulk \(bulk.id)"
+            return row
+        }
+        var call = call(bulk)
+        call.ledgerType = "rollback"
+        call.asksWarehouses = false
+        let outcomes = await adjuster.apply(opposite, call)
+        guard BulkRunner.areJudged(outcomes) else { return await pause() }
+        let errors = BulkRunner.errors(opposite, outcomes)
+        return try await store.step(
+            bulk.id,
+            .init(
+                from: bulk.status, fromPlace: bulk.place, to: bulk.status, place: chunk,
+                successful: opposite.count - errors.count, failed: errors.count, undoes: true, errors: errors))
+    }
+
+    // MARK: What they share
+
+    /// Whether every row has its answer; where the store was away, the chunk is done again.
+    private static func areJudged(_ outcomes: [BulkAdjuster.Outcome]) -> Bool {
+        !outcomes.contains { outcome in
+            guard case .failed(let problem) = outcome else { return false }
+            return problem.kind == .unavailable || problem.kind == .storeFull
+        }
+    }
+
+    private func pause() async -> Bool {
+        await store.context.loop.sleep(us: BulkRunner.pauseUs)
+        return true
+    }
+
+    private static func errors(_ rows: [BulkRow], _ outcomes: [BulkAdjuster.Outcome]) -> [BulkRowError] {
+        zip(rows, outcomes).compactMap { row, outcome in
+            guard case .failed(let problem) = outcome else { return nil }
+            return BulkRowError(index: row.index, problem: problem)
+        }
+    }
+
+    static func change(_ outcome: BulkAdjuster.Outcome) -> Int? {
+        guard case .done(let result, _, _) = outcome else { return nil }
+        return result.levels.quantity - result.previous
+    }
+}
+
+extension Adjustment {
+    /// What a quantity becomes by it, as movements.lua judges.
+    func after(_ levels: StockLevels) throws(Problem) -> Int {
+        if let expected, expected != levels.quantity {
+            throw Problem(.conflict, "there are \(levels.quantity), not the expected \(expected)", field: "expected")
+        }
+        let after =
+            switch kind {
+            case .add: levels.quantity + quantity
+            case .subtract: levels.quantity - quantity
+            case .set: quantity
+            }
+        guard after <= ReservationDraft.largestQuantity else {
+            throw Problem(.conflict, "there would be more than can be counted", field: "quantity")
+        }
+        guard after >= levels.reserved else {
+            throw Problem(
+                .conflict, "of \(levels.quantity) there, \(levels.reserved) are reserved: fewer can't be left",
+                field: "quantity")
+        }
+        return after
+    }
+}

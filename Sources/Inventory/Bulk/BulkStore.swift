@@ -1,0 +1,150 @@
+import Bytes
+import JSON
+import Redis
+import Services
+
+/// Bulks in Redis: their rows in chunks, how far they are, what they changed, so that any process can go on.
+final class BulkStore {
+    /// What a step makes of a bulk.
+    struct Step: Sendable {
+        var from: BulkState.Status
+        /// nil: any.
+        var fromPlace: Int?
+        var to: BulkState.Status
+        var place: Int
+        /// What the rows of a chunk changed; nil for one that was not done.
+        var changes: (chunk: Int, [Int?])?
+        var successful = 0
+        var failed = 0
+        /// Whether the counts are of rows that were undone.
+        var undoes = false
+        var errors: [BulkRowError] = []
+    }
+
+    let context: ServiceContext
+    let keys: StockKeys
+    private static let budgetUs: Int64 = 5_000_000
+    /// For how long rows wait for their bulk, should their writer die.
+    private static let looseMs = 3_600_000
+    /// How long a process may be silent before another one goes on.
+    private static let leaseMs = 10_000
+
+    init(context: ServiceContext, keys: StockKeys) {
+        self.context = context
+        self.keys = keys
+    }
+
+    // MARK: Making
+
+    /// Writes a bulk down, once; a repeated one finds it as it is.
+    /// - Parameter changes: of each chunk, where it has been done already.
+    func open(_ bulk: BulkState, _ rows: [BulkRow], errors: [BulkRowError], changes: [Int?]? = nil) async throws {
+        var bulk = bulk
+        let size = BulkState.rowsPerChunk
+        bulk.chunks = (rows.count + size - 1) / size
+        let (rowsKey, changesKey) = (keys.bulkRows(bulk.id), keys.bulkChanges(bulk.id))
+        for chunk in 0..<bulk.chunks {
+            let range = chunk * size..<min(rows.count, (chunk + 1) * size)
+            let text = JSONValue.array(rows[range].map(\.json)).text()
+            _ = try await send(["HSET", rowsKey, String(chunk), text], rowsKey)
+            if let changes {
+                _ = try await send(
+                    ["HSET", changesKey, String(chunk), BulkStore.text(Array(changes[range]))], changesKey)
+            }
+        }
+        for key in [rowsKey, changesKey] { _ = try await send(["PEXPIRE", key, String(BulkStore.looseMs)], key) }
+        // Whoever finds it due before it is there forgets it; the second announcement brings it back.
+        if !bulk.status.isEnd { try await announce(bulk.id, inMs: 5000) }
+        let reply = try await run(bulk.id, ["open"] + bulk.fields)
+        if reply == "done", !errors.isEmpty {
+            let key = keys.bulkErrors(bulk.id)
+            _ = try await send(["RPUSH", key] + errors.prefix(1000).map { $0.json.text() }, key)
+        }
+        if !bulk.status.isEnd { try await announce(bulk.id, inMs: 0) }
+    }
+
+    func announce(_ id: String, inMs ms: Int) async throws {
+        let words = try await send(["TIME"], keys.bulkDue).strings ?? []
+        guard words.count == 2, let seconds = Int(words[0]) else { throw RedisError.unexpectedReply("TIME") }
+        _ = try await send(["ZADD", keys.bulkDue, "LT", String(seconds * 1000 + ms), id], keys.bulkDue)
+    }
+
+    // MARK: Reading
+
+    func find(_ id: String) async throws -> BulkState? {
+        BulkState(id: id, try await send(["HGETALL", keys.bulk(id)], keys.bulk(id)).strings ?? [])
+    }
+
+    /// The first errors, as they are shown.
+    func errors(_ id: String) async throws -> [JSONValue] {
+        let key = keys.bulkErrors(id)
+        let texts = try await send(["LRANGE", key, "0", "999"], key).strings ?? []
+        return try texts.map { try $0.withByteView { try JSONValue(parsing: $0) } }
+    }
+
+    func rows(_ id: String, chunk: Int) async throws -> [BulkRow] {
+        let key = keys.bulkRows(id)
+        let reply = try await send(["HGET", key, String(chunk)], key)
+        guard let text = reply.string, case .array(let rows) = try text.withByteView({ try JSONValue(parsing: $0) })
+        else { throw RedisError.unexpectedReply("rows") }
+        return try rows.map { try BulkRow($0, bulk: id) }
+    }
+
+    /// What the rows of a chunk changed; nil for one that was not done, none at all for a chunk that was not.
+    func changes(_ id: String, chunk: Int) async throws -> [Int?] {
+        let key = keys.bulkChanges(id)
+        let text = try await send(["HGET", key, String(chunk)], key).string ?? ""
+        return text.split(separator: " ").map { Int($0) }
+    }
+
+    private static func text(_ changes: [Int?]) -> String {
+        changes.map { $0.map { String($0) } ?? "-" }.joined(separator: " ")
+    }
+
+    // MARK: Doing
+
+    /// False when somebody else has taken it on meanwhile.
+    func step(_ id: String, _ step: Step) async throws -> Bool {
+        let counts =
+            step.undoes
+            ? ["undone", String(step.successful), "kept", String(step.failed)]
+            : ["successful", String(step.successful), "failed", String(step.failed)]
+        let arguments =
+            [
+                "step", step.from.rawValue, step.fromPlace.map { String($0) } ?? "", step.to.rawValue,
+                String(step.place), step.changes.map { String($0.chunk) } ?? "",
+                step.changes.map { BulkStore.text($0.1) } ?? "",
+            ] + counts + step.errors.map { $0.json.text() }
+        return try await run(id, arguments) == "done"
+    }
+
+    /// A bulk that nobody is at; it is the caller's for a while.
+    func take() async throws -> String? {
+        let reply = try await context.redis.run(
+            InventoryScripts.due, keys: [keys.bulkDue, keys.bulkTaken],
+            arguments: ["", String(BulkStore.leaseMs), "1"],
+            budgetUs: BulkStore.budgetUs)
+        return reply.strings?.first
+    }
+
+    func renew(_ id: String) async throws {
+        let words = try await send(["TIME"], keys.bulkTaken).strings ?? []
+        guard words.count == 2, let seconds = Int(words[0]) else { throw RedisError.unexpectedReply("TIME") }
+        let end = String(seconds * 1000 + BulkStore.leaseMs)
+        _ = try await send(["ZADD", keys.bulkTaken, "XX", end, id], keys.bulkTaken)
+    }
+
+    func release(_ id: String) async throws { _ = try await send(["ZREM", keys.bulkTaken, id], keys.bulkTaken) }
+
+    private func run(_ id: String, _ arguments: [String]) async throws -> String? {
+        try await context.redis.run(
+            InventoryScripts.bulkStep,
+            keys: [keys.bulk(id), keys.bulkRows(id), keys.bulkChanges(id), keys.bulkErrors(id)],
+            arguments: [""] + arguments, budgetUs: BulkStore.budgetUs
+        ).string
+    }
+
+    private func send(_ words: [String], _ key: String) async throws -> RedisReply {
+        try await context.redis.send(words, key: key, budgetUs: BulkStore.budgetUs)
+    }
+}
