@@ -81,10 +81,11 @@ local function reserve(s, op)
   if list then
     for _, part in ipairs(list) do change(s, 'reserve', part[1], 0, part[2], 0, op) end
   else
-    -- Those with priority first, then who came first.
-    call('ZADD', key(s, 'backorder'), format('%d', (100 - (op.priority or 0)) * 1e13 + now), op.id)
     s.waiting = s.waiting + 1
     s.changes = s.changes + 1
+    s.version = s.version + 1
+    -- Those with priority first, then who came first: versions tell that, many come in one ms.
+    call('ZADD', key(s, 'backorder'), format('%d', (100 - (op.priority or 0)) * 1e13 + s.version), op.id)
   end
   return { 'held', unpack(fields) }
 end
