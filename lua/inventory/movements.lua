@@ -66,7 +66,9 @@ local function moveOn(s, op)
     change(s, 'ship', t.from, -n, -n, 0, op)
     change(s, 'ship', t.to, 0, 0, n, op)
   elseif op.to == 'received' and t.status == 'in-transit' then
-    change(s, 'receive', t.to, op.n or n, 0, -n, op)
+    local arrived = op.n or n
+    if arrived > 0 then change(s, 'receive', t.to, arrived, 0, -arrived, op) end
+    if arrived < n then change(s, 'lost', t.to, 0, 0, arrived - n, op) end
   elseif op.to == 'cancelled' and t.status == 'pending' then
     change(s, 'transfer-cancel', t.from, 0, -n, 0, op)
   elseif op.to == 'cancelled' and t.status == 'in-transit' then
