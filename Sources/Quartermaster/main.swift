@@ -10,5 +10,5 @@ exit(
             RateLimitService.definition(),
             JobSchedulingService.definition(kinds: JobKindDefinition.standard(reports: JobSupplies.reports)),
             InventoryService.definition(onEvent: StockWebhook.tell),
-        ], arguments: CommandLine.arguments
+        ], filters: ["cron preview --stdin": CronPreview.answer(line:)], arguments: CommandLine.arguments
     ).rawValue)

@@ -62,7 +62,7 @@ struct TokensTests {
     @Test func rolesIncludeTheirLessers() {
         let included: [Role: Set<Role>] = [
             .check: [.check], .read: [.check, .read], .work: [.check, .read, .work],
-            .admin: [.check, .read, .work, .admin],
+            .sell: [.check, .read, .sell], .admin: [.check, .read, .work, .sell, .admin],
         ]
         for role in Role.allCases {
             for needed in Role.allCases {

@@ -8,8 +8,11 @@ import Telemetry
 ///
 /// - Parameters:
 ///   - services: the services that this executable has.
+///   - filters: command lines that answer each line of standard input with one line, by what they do with it.
 ///   - arguments: the whole command line, the program's name first.
-public func run(services: [ServiceDefinition], arguments: [String]) -> ExitCode {
+public func run(
+    services: [ServiceDefinition], filters: [String: (String) -> String] = [:], arguments: [String]
+) -> ExitCode {
     var rest = Array(arguments.dropFirst())
     let command = rest.isEmpty ? "help" : rest.removeFirst()
     do {
@@ -25,6 +28,8 @@ public func run(services: [ServiceDefinition], arguments: [String]) -> ExitCode 
                 throw UsageError(description: "\(command) takes no argument: \(word)")
             }
             return try ServeCommand(command: command, result: result, services: services).run()
+        case _ where filters[arguments.dropFirst().joined(separator: " ")] != nil:
+            return filter(filters[arguments.dropFirst().joined(separator: " ")]!)
         case _ where ServiceCommand.isFirstWord(command):
             return try ServiceCommand.run([command] + rest)
         default: throw UsageError(description: "there is no command \(command)")
@@ -56,6 +61,14 @@ func reader() -> ConfigurationReader {
         entry += 1
     }
     return ConfigurationReader(environment: environment) { path throws(ConfigurationError) in try Files.read(path) }
+}
+
+/// Answers each line of standard input as it comes, until its end.
+private func filter(_ answer: (String) -> String) -> ExitCode {
+    while let line = readLine() {
+        guard Output.line(answer(line)) else { return .failure }
+    }
+    return .success
 }
 
 private func show(_ text: String) -> ExitCode {

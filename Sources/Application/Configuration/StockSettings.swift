@@ -8,6 +8,12 @@ extension Setting {
                 settings.serviceSettings["stock-escalate"] = String(try integer(text, 1...2_592_000_000))
             }, show: { $0.serviceSettings["stock-escalate"] ?? "3600000" }),
         Setting(
+            name: "ledger-days", value: "DAYS",
+            help: "how long changes of stock are kept, up to the last checkpoint before (default 400)",
+            read: { (text, settings) throws(ConfigurationError) in
+                settings.serviceSettings["ledger-days"] = String(try integer(text, 1...36_500))
+            }, show: { $0.serviceSettings["ledger-days"] ?? "400" }),
+        Setting(
             name: "stock-webhook", value: "URL",
             help: "what happens to stock is posted there, each event by an http job (default: nowhere)",
             read: { (text, settings) throws(ConfigurationError) in

@@ -61,7 +61,28 @@ final class QueueUpkeep {
 
     private func refresh() async {
         guard let queues = try? await store.queues() else { return }
-        for queue in queues { add(queue) }
+        for queue in queues {
+            add(queue)
+            await dropUnsealed(queue)
+        }
+    }
+
+    /// Drops batches that whoever made them did not complete in time: they were acknowledged to nobody.
+    private func dropUnsealed(_ queue: QueueName) async {
+        do {
+            for name in try await store.unsealedBatches(queue) {
+                var answer = "more"
+                while answer == "more", !isStopped {
+                    answer = try await store.run(JobScripts.batch, queue, ["drop", name]).first ?? "gone"
+                }
+                context.log.warning(
+                    "dropped a batch that was never completed",
+                    ["queue": .string(queue.text), "batch": .string(name)])
+            }
+        } catch {
+            // The next round finds the same.
+            return
+        }
     }
 
     private func schedule() {
