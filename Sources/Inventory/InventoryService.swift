@@ -22,6 +22,8 @@ public final class InventoryService: Service {
     private let alerts: AlertEndpoints
     private let events: StockEventsEndpoint
     private let outbox: StockOutbox
+    private let ledger: LedgerEndpoints
+    private let reorder: ReorderEndpoints
     private let warehouseStore: WarehouseStore
     private var feed: WarehouseFeed?
     private var upkeep: StockUpkeep?
@@ -63,6 +65,8 @@ public final class InventoryService: Service {
         transfers = TransferEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
         counts = CountEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
         alerts = AlertEndpoints(lanes: lanes, products: productStore, warehouses: warehouses)
+        ledger = LedgerEndpoints(lanes: lanes, catalogue: catalogue, products: productStore)
+        reorder = ReorderEndpoints(lanes: lanes, catalogue: catalogue, products: productStore)
         events = StockEventsEndpoint(lanes: lanes, alerts: alerts)
         let escalateAfterMs = context.process.settings["stock-escalate"].flatMap { Int($0) } ?? 3_600_000
         outbox = StockOutbox(lanes: lanes, escalateAfterMs: escalateAfterMs, onEvent: onEvent)
@@ -74,6 +78,8 @@ public final class InventoryService: Service {
         products.add(to: routes)
         places.add(to: routes)
         stock.add(to: routes)
+        ledger.add(to: routes)
+        reorder.add(to: routes)
         alerts.add(to: routes)
         events.add(to: routes)
         bulks.add(to: routes)
@@ -92,7 +98,9 @@ public final class InventoryService: Service {
             let feed = WarehouseFeed(store: warehouseStore)
             self.feed = feed
             try await feed.start()
-            let upkeep = StockUpkeep(lanes: lanes, outbox: outbox)
+            let upkeep = StockUpkeep(
+                lanes: lanes, outbox: outbox,
+                ledgerDays: context.process.settings["ledger-days"].flatMap { Int($0) } ?? 400)
             self.upkeep = upkeep
             upkeep.start()
             bulkRunner.start()

@@ -9,6 +9,6 @@ exit(
         services: [
             RateLimitService.definition(),
             JobSchedulingService.definition(kinds: JobKindDefinition.standard(reports: JobSupplies.reports)),
-            InventoryService.definition(),
+            InventoryService.definition(onEvent: StockWebhook.tell),
         ], arguments: CommandLine.arguments
     ).rawValue)

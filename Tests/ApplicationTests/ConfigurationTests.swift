@@ -55,7 +55,7 @@ struct ConfigurationTests {
             "data-root": "/srv/data", "work-grace": "10",
             "http-allowed-hosts": "a.example,*.b.example",
             "http-allow-private": "10.0.0.0/8", "webhook-secrets": "s", "smtp-url": "smtp://mail.example:587",
-            "smtp-from": "a@b.example",
+            "smtp-from": "a@b.example", "stock-escalate": "11", "stock-webhook": "https://hooks.example:8443",
         ]
         #expect(Set(values.keys) == Set(Setting.all.map(\.name)))
         for setting in Setting.all {

@@ -112,6 +112,21 @@ struct ReservationTests {
         #expect(try stock.levels("A") == [10, 0, 10])
     }
 
+    /// A product that is at rest costs nothing: it is swept once after its last change by a script.
+    @Test func restIsRest() async throws {
+        let stock = try StockServer()
+        try stock.product("A")
+        try stock.set("A", 10)
+        func due() throws -> Int {
+            try (0..<16).reduce(0) {
+                $0 + (Int(try stock.command("ZCARD", stock.prefix + "stock-due:{\($1)}")) ?? 0)
+                    + (Int(try stock.command("ZCARD", stock.prefix + "stock-due:{\($1)}:taken")) ?? 0)
+            }
+        }
+        #expect(try due() == 1)
+        #expect(try await eventually { try due() == 0 })
+    }
+
     @Test func aReadReleasesFirst() async throws {
         let stock = try StockServer()
         try stock.product("A")

@@ -4,8 +4,9 @@
 --
 -- KEYS    [1] `qm:stock:{SKU}`, hash: `<warehouse>:quantity`, `:reserved`, `:inTransit`, `:below`, `:above`; `product`,
 --         `version`, `nextExpiry`, `waiting`. Those of the same SKU, by the word in its place: `product` (hash, read),
---         `reservation…:<id>` (hash), `expiry` and `backorder` (sorted sets of ids), `ledger` (stream), `alert…:<warehouse>`
---         (hash), `transfer…:<id>` (hash), `adjustment…:<id>` (string), `outbox` (list of events)
+--         `reservation…:<id>` (hash), `expiry` and `backorder` (sorted sets of ids), `ledger` (stream), `checkpoints` (list
+--         of its ids), `alert…:<warehouse>` (hash), `transfer…:<id>` (hash), `transfers` (set of open ones),
+--         `adjustment…:<id>` (string), `outbox` (list of events)
 -- ARGV    [1] now in ms or empty; [2] `fence` to change the version even if nothing else is; then one JSON object for each
 --         operation: `op` and what stands beside its function (holds.lua, movements.lua)
 -- RETURNS `more`: too many holds have lapsed for one call, nothing was judged: call again. Else
@@ -15,6 +16,7 @@
 local OPERATIONS = {
   reserve = reserve, confirm = confirm, cancel = cancel, extend = extend, show = show, adjust = adjust,
   transfer = transfer, move = moveOn,
+  correct = correct,
 }
 
 local s = read(KEYS[1])

@@ -15,8 +15,9 @@ local function checkpoint(s)
     list[#list + 1] = format('%s=%d,%d,%d', warehouse, c.quantity, c.reserved, c.inTransit)
   end
   table.sort(list)
-  call('XADD', key(s, 'ledger'), entryID, 'type', 'checkpoint', 'warehouse', '', 'change', '', 'after',
+  local id = call('XADD', key(s, 'ledger'), entryID, 'type', 'checkpoint', 'warehouse', '', 'change', '', 'after',
     table.concat(list, ' '), 'id', format('%d', s.version), 'order', '', 'reason', '', 'actor', '', 'key', '')
+  call('RPUSH', key(s, 'checkpoints'), id)
 end
 
 -- Writes the SKU's hash. `fence`: even if nothing has changed, so that a transaction that is still on its way fails.

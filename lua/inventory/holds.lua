@@ -81,30 +81,46 @@ local function reserve(s, op)
   if list then
     for _, part in ipairs(list) do change(s, 'reserve', part[1], 0, part[2], 0, op) end
   else
-    -- Those with priority first, then who came first.
-    call('ZADD', key(s, 'backorder'), format('%d', (100 - (op.priority or 0)) * 1e13 + now), op.id)
     s.waiting = s.waiting + 1
     s.changes = s.changes + 1
+    s.version = s.version + 1
+    -- Those with priority first, then who came first: versions tell that, many come in one ms.
+    call('ZADD', key(s, 'backorder'), format('%d', (100 - (op.priority or 0)) * 1e13 + s.version), op.id)
   end
   return { 'held', unpack(fields) }
+end
+
+-- Whether a hold could take from one of these warehouses.
+local function asksOneOf(warehouses, want)
+  for _, wanted in ipairs(want) do
+    for _, warehouse in ipairs(wanted.from) do
+      if warehouses[warehouse] then return true end
+    end
+  end
+  return false
 end
 
 -- Gives stock that has become free to those who wait for it.
 local function serveWaiting(s)
   if s.waiting <= 0 then return end
+  -- Nobody overtakes one for whom there is not enough, where that one asks too.
+  local spokenFor = {}
   for _, id in ipairs(call('ZRANGE', key(s, 'backorder'), 0, 99)) do
     local h = hold(s, id)
     if h and h.status == 'waiting' then
       local wanted = cjson.decode(h.want)
-      local list = allocate(s, wanted.want, wanted.kept)
-      -- Nobody overtakes the first one for whom there is not enough.
-      if not list then return end
-      leaveQueue(s, id)
-      local name = key(s, 'reservation', ':' .. id)
-      call('HSET', name, 'status', 'active', 'allocation', text(list))
-      call('HDEL', name, 'want')
-      for _, part in ipairs(list) do change(s, 'reserve', part[1], 0, part[2], 0, { id = id, order = h.order }) end
-      tell(s, { event = 'backorder-filled', reservation = id, order = h.order, allocation = text(list) })
+      local list = not asksOneOf(spokenFor, wanted.want) and allocate(s, wanted.want, wanted.kept)
+      if list then
+        leaveQueue(s, id)
+        -- `want` stays: a repeated request is answered as the first was.
+        call('HSET', key(s, 'reservation', ':' .. id), 'status', 'active', 'allocation', text(list))
+        for _, part in ipairs(list) do change(s, 'reserve', part[1], 0, part[2], 0, { id = id, order = h.order }) end
+        tell(s, { event = 'backorder-filled', reservation = id, order = h.order, allocation = text(list) })
+      else
+        for _, part in ipairs(wanted.want) do
+          for _, warehouse in ipairs(part.from) do spokenFor[warehouse] = true end
+        end
+      end
     else
       leaveQueue(s, id)
     end

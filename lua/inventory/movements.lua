@@ -49,6 +49,7 @@ local function transfer(s, op)
     stamp, 'reason', op.reason or '', 'request', op.request or '',
   }
   call('HSET', name, unpack(fields))
+  call('SADD', key(s, 'transfers'), op.id)
   return { 'held', unpack(fields) }
 end
 
@@ -65,7 +66,9 @@ local function moveOn(s, op)
     change(s, 'ship', t.from, -n, -n, 0, op)
     change(s, 'ship', t.to, 0, 0, n, op)
   elseif op.to == 'received' and t.status == 'in-transit' then
-    change(s, 'receive', t.to, op.n or n, 0, -n, op)
+    local arrived = op.n or n
+    if arrived > 0 then change(s, 'receive', t.to, arrived, 0, -arrived, op) end
+    if arrived < n then change(s, 'lost', t.to, 0, 0, arrived - n, op) end
   elseif op.to == 'cancelled' and t.status == 'pending' then
     change(s, 'transfer-cancel', t.from, 0, -n, 0, op)
   elseif op.to == 'cancelled' and t.status == 'in-transit' then
@@ -76,6 +79,21 @@ local function moveOn(s, op)
   end
   call('HSET', name, 'status', op.to, 'changed', stamp)
   if op.n then call('HSET', name, 'received', format('%d', op.n)) end
-  if op.to ~= 'in-transit' then call('PEXPIRE', name, KEPT_ENDED_MS) end
+  if op.to ~= 'in-transit' then
+    call('PEXPIRE', name, KEPT_ENDED_MS)
+    call('SREM', key(s, 'transfers'), op.id)
+  end
   return transferAnswer(s, op.id)
+end
+
+-- {w, version, quantity, reserved, inTransit, change = {q, r, t}, actor}: counters as they must be by the ledger and by what
+-- is held, as they were read at `version`; `change` is what the ledger lacks.
+local function correct(s, op)
+  if s.version ~= op.version then return { 'changed' } end
+  local c = counters(s, op.w)
+  c.quantity = op.quantity - op.change[1]
+  c.reserved = op.reserved - op.change[2]
+  c.inTransit = op.inTransit - op.change[3]
+  change(s, 'correction', op.w, op.change[1], op.change[2], op.change[3], op)
+  return { 'done' }
 end

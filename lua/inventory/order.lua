@@ -10,7 +10,8 @@
 --         `confirm`: `parts` (for each SKU quantities by warehouse, or false), of `extend`: `expires` or `holdMs`
 -- RETURNS `more`: call again. Else {now, events to tell, word, …}: `held`, `existing`, `done`, `same` or `state` and the
 --         order's hash, then for each SKU {product id, its hold}; {`short`, SKU's place, how much could be had};
---         {`unknown`, place}; {`more`, place, how much is held}; `missing`; `past`
+--         {`unknown`, place}; {`more`, place, how much is held}; `missing`; `past`; `other`, if the
+--         id is of a reservation over other SKUs
 -- EFFECTS those of `commit` for each SKU; the hash, which lives a week longer than its holds
 -- COST    O(k log n), k the SKUs, n their holds; at most 500 lapsed holds of each
 local op = cjson.decode(ARGV[2])
@@ -61,17 +62,22 @@ local function keepUntil(expires) call('PEXPIRE', name, expires - now + KEPT_END
 local exists = call('EXISTS', name) == 1
 
 if op.op == 'reserve' then
-  if exists then return whole('existing') end
+  local skus = {}
+  for i, s in ipairs(subjects) do skus[i] = string.sub(s.tag, 2, -2) end
+  local names = table.concat(skus, ' ')
+  if exists then
+    -- Made by another request: its holds are not all of those that this one names.
+    if call('HGET', name, 'skus') ~= names then return reply('other') end
+    return whole('existing')
+  end
   local expires = op.expires or now + op.holdMs
   if expires <= now then return reply('past') end
   for i, s in ipairs(subjects) do
     local list, had = allocate(s, op.lines[i].want, op.lines[i].kept)
     if not list then return reply('short', format('%d', i), format('%d', had)) end
   end
-  local skus = {}
-  for i, s in ipairs(subjects) do skus[i] = string.sub(s.tag, 2, -2) end
   call('HSET', name, 'order', op.order or '', 'created', stamp, 'expires', format('%d', expires), 'request',
-    op.request or '', 'skus', table.concat(skus, ' '))
+    op.request or '', 'skus', names)
   keepUntil(expires)
   for i, s in ipairs(subjects) do
     reserve(s, {

@@ -15,7 +15,7 @@ struct Setting: Sendable {
 
     var environmentName: String { "QM_" + name.uppercased().replacing("-", with: "_") }
 
-    static let all: [Setting] = listening + store + behaviour + jobs + outgoing
+    static let all: [Setting] = listening + store + behaviour + jobs + outgoing + stock
 
     private static let listening: [Setting] = [
         Setting(

@@ -9,7 +9,7 @@ enum HoldJSON {
         json.field("productId", productID)
         json.field("sku", sku.text)
         if hold.parts.count == 1 { json.field("warehouseId", hold.parts[0].warehouse) }
-        json.field("quantity", hold.status == .waiting ? hold.wanted : hold.quantity)
+        json.field("quantity", hold.parts.isEmpty ? hold.wanted : hold.quantity)
         if let order = hold.orderID { json.field("orderId", order) }
         json.field("status", hold.status.rawValue)
         json.field("createdAt", time(hold.createdMs))
@@ -49,9 +49,9 @@ enum HoldJSON {
 extension Hold {
     /// As the request that made it was answered, and is answered again.
     var asMade: Hold {
-        guard status != .waiting else { return self }
         var hold = self
-        hold.status = .active
+        hold.status = wanted > 0 ? .waiting : .active
+        if wanted > 0 { hold.parts = [] }
         hold.expiresMs = firstExpiresMs ?? expiresMs
         hold.endedMs = nil
         hold.confirmed = nil

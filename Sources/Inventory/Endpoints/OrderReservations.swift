@@ -44,6 +44,7 @@ final class OrderReservations {
                 throw Problem.impossible("Idempotency-Key", "was used before with another body")
             }
             reply(201, made.asMade, to: exchange)
+        case .other: throw Problem.impossible("Idempotency-Key", "was used before with another body")
         case .short(let place, let available):
             throw Problem(
                 .conflict, "Insufficient inventory of \(skus[place]): \(available) could be had", field: "lines")
@@ -156,6 +157,9 @@ final class OrderReservations {
                 throw Problem(.conflict, "the reservation holds nothing of \(sku)", field: "lines[\(i)].productId")
             }
             wanted[sku, default: [:]][warehouse, default: 0] += quantity
+        }
+        guard wanted.values.contains(where: { $0.values.contains { $0 > 0 } }) else {
+            throw Problem.field("lines", "must confirm something (cancel releases all of it)")
         }
         return .array(
             skus.map { sku in .object((wanted[sku] ?? [:]).map { .init($0.key, .int($0.value)) }) })

@@ -128,7 +128,8 @@ final class ReservationEndpoints {
             guard hold.request == step.request else {
                 throw Problem.impossible("Idempotency-Key", "was used before with another body")
             }
-            reply(hold.status == .waiting ? 202 : 201, hold.asMade, sku, productID, to: exchange)
+            let made = hold.asMade
+            reply(made.status == .waiting ? 202 : 201, made, sku, productID, to: exchange)
         case .short(let available):
             replyShort(available, step.wants.reduce(0) { $0 + $1.quantity }, to: exchange)
         case .past: throw Problem.field("expiresAt", "has passed")

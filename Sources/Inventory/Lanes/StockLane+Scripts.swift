@@ -88,6 +88,8 @@ extension StockLane {
         let ms = Int(WallClock.nowUs() / 1000) + StockLane.lookAfterMs
         for tickets in groups {
             let sku = tickets[0].sku
+            // Whoever sweeps has taken the SKU, and comes back by that.
+            if tickets.allSatisfy({ if case .sweep = $0.step { true } else { false } }) { continue }
             commands.writer.command(5)
             commands.writer.argument("ZADD" as StaticString)
             commands.writer.argument(keys.due(sku))
@@ -100,6 +102,7 @@ extension StockLane {
                 OrderIndex.announce(order, step.suffix, sku, keys, in: commands)
             }
         }
+        if commands.count == 0 { return }
         LaneCalls(commands) { _, _ in }.send(on: connection, budgetUs: StockLane.replyBudgetUs)
     }
 

@@ -28,7 +28,7 @@ struct Hold: Sendable, Equatable {
     var set: String?
     /// What was confirmed of it, if not all.
     var confirmed: [Part]?
-    /// What a waiting one wants altogether.
+    /// What one that had to wait for stock wanted altogether; 0 for those that had not to.
     var wanted = 0
 
     var quantity: Int { parts.reduce(0) { $0 + $1.quantity } }

@@ -4,9 +4,10 @@ import Bytes
 public struct SKU: Sendable, Hashable, CustomStringConvertible {
     public let text: String
 
-    /// nil for text that names none: another alphabet, or the shape of a product's id, which an answer could confuse.
+    /// nil for text that names none: another alphabet, the shape of a product's id, which an answer could confuse, or a word
+    /// that stands in a SKU's place in a path or an id.
     public init?(_ text: String) {
-        guard (1...64).contains(text.utf8.count), text.utf8.allSatisfy(SKU.isNameByte), text != SKU.orders,
+        guard (1...64).contains(text.utf8.count), text.utf8.allSatisfy(SKU.isNameByte), !SKU.reserved.contains(text),
             !ProductID.isShaped(text)
         else { return nil }
         self.text = text
@@ -14,6 +15,10 @@ public struct SKU: Sendable, Hashable, CustomStringConvertible {
 
     /// Stands where the SKU would in the id of a reservation over several SKUs.
     static let orders = "order"
+
+    private static let reserved: Set<String> = [
+        orders, "events", "reorder", "placement", "reconcile", "bulk", "bulk-adjust", "export", "import",
+    ]
 
     public var description: String { text }
 

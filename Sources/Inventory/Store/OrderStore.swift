@@ -38,6 +38,8 @@ enum OrderAnswer: Sendable {
     case unknown(Int)
     case missing
     case past
+    /// There is one under this id, over other SKUs.
+    case other
 }
 
 /// Reservations over several SKUs. Each step is one script call on one Redis, so there is nothing that could deadlock, and
@@ -115,6 +117,7 @@ final class OrderStore {
         case "unknown": return .unknown(int(3) - 1)
         case "missing": return .missing
         case "past": return .past
+        case "other": return .other
         default: break
         }
         let whole = try reservation(parts, suffix, skus)

@@ -12,6 +12,10 @@ struct StockKeys: Sendable {
     func expiry(_ sku: SKU) -> String { key("expiry", sku) }
     /// Every change, stream.
     func ledger(_ sku: SKU) -> String { key("ledger", sku) }
+    /// Ids of the ledger's checkpoints, list, oldest first.
+    func checkpoints(_ sku: SKU) -> String { key("checkpoints", sku) }
+    /// Transfers that have not ended, set.
+    func openTransfers(_ sku: SKU) -> String { key("transfers", sku) }
     /// What is to be told beyond the slot, list.
     func outbox(_ sku: SKU) -> String { key("outbox", sku) }
     func reservation(_ sku: SKU, _ suffix: String) -> String { "\(prefix)reservation:{\(sku.text)}:\(suffix)" }

@@ -42,7 +42,9 @@ final class StockOutbox {
     }
 
     /// Tells what there is. What can't be told now stays for the next one who tries.
-    func drain(_ sku: SKU) async {
+    /// - Returns: whether all of it was told.
+    @discardableResult
+    func drain(_ sku: SKU) async -> Bool {
         let key = lanes.keys.outbox(sku)
         do {
             while true {
@@ -55,11 +57,12 @@ final class StockOutbox {
                     }
                     _ = try await send(["LREM", key, "1", text], key)
                 }
-                if texts.count < 100 { return }
+                if texts.count < 100 { return true }
             }
         } catch {
             lanes.context.log.warning(
                 "events of the stock are told later", ["sku": .string(sku.text), "error": .string("\(error)")])
+            return false
         }
     }
 

@@ -14,8 +14,14 @@ final class StockUpkeep {
     private static let mostAtOnce = 50
     private static let budgetUs: Int64 = 2_000_000
 
-    init(lanes: StockLanes, outbox: StockOutbox) {
+    /// How long changes are kept.
+    private let ledgerDays: Int
+    private let ledger: LedgerReader
+
+    init(lanes: StockLanes, outbox: StockOutbox, ledgerDays: Int) {
         self.lanes = lanes
+        self.ledgerDays = ledgerDays
+        ledger = LedgerReader(lanes: lanes)
         self.outbox = outbox
     }
 
@@ -58,13 +64,16 @@ final class StockUpkeep {
     /// announced, anew. So what is announced from here on is not lost with the entry that was taken.
     private func sweep(_ sku: SKU, _ part: Int) async {
         guard case .other(let reply) = await lanes.perform(.sweep, on: sku) else { return }
-        await outbox.drain(sku)
+        let isTold = await outbox.drain(sku)
         do {
+            try await ledger.trim(sku, days: ledgerDays)
             let redis = lanes.context.redis
             let due = lanes.keys.due(part: part)
             if let next = reply.rest.first {
                 _ = try await redis.send(["ZADD", due, "LT", next, sku.text], key: due, budgetUs: StockUpkeep.budgetUs)
             }
+            // What could not be told comes back with the SKU, from those that are taken.
+            guard isTold else { return }
             let taken = lanes.keys.duringSweep(part: part)
             _ = try await redis.send(["ZREM", taken, sku.text], key: taken, budgetUs: StockUpkeep.budgetUs)
         } catch {

@@ -63,6 +63,13 @@ final class LanesTrial: Sendable {
         }
     }
 
+    func trim(days: Int, nowMs: Int) async throws {
+        try await lanes.run { lanes in
+            lanes.givenNowMs = nowMs
+            try await LedgerReader(lanes: lanes).trim(LanesTrial.sku, days: days)
+        }
+    }
+
     private static func step(_ operation: StockModel.Operation) -> StockStep {
         func scripted(_ members: (String, JSONValue?)...) -> StockStep {
             let present = members.compactMap { name, value in value.map { JSONValue.Member(name, $0) } }
@@ -156,7 +163,7 @@ final class LanesTrial: Sendable {
         let expiry = open.sorted { ($0.value.expiresMs, $0.key) < ($1.value.expiresMs, $1.key) }
         lines.append("expiry " + expiry.flatMap { [$0.key, String($0.value.expiresMs)] }.joined(separator: " "))
         let waiting = open.filter { $0.value.status == .waiting }.sorted {
-            (-$0.value.priority, $0.value.createdMs, $0.key) < (-$1.value.priority, $1.value.createdMs, $1.key)
+            (-$0.value.priority, $0.value.place) < (-$1.value.priority, $1.value.place)
         }
         lines.append("backorder " + waiting.map(\.key).joined(separator: " "))
         return lines + model.events.sorted()

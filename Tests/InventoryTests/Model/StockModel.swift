@@ -14,7 +14,8 @@ struct StockModel {
     struct HoldState {
         var status: Hold.Status
         var parts: [Hold.Part]
-        var createdMs: Int
+        /// Counts the holds: who came first.
+        var place: Int
         var expiresMs: Int
         var priority: Int
         var step: ReserveStep
@@ -138,13 +139,15 @@ struct StockModel {
         guard let parts else {
             guard step.waitsForStock else { return "short \(had)" }
             holds[step.suffix] = HoldState(
-                status: .waiting, parts: [], createdMs: nowMs, expiresMs: expiresMs, priority: step.priority, step: step
+                status: .waiting, parts: [], place: holds.count, expiresMs: expiresMs, priority: step.priority,
+                step: step
             )
             return "held waiting"
         }
         for part in parts { change(part.warehouse, reserved: part.quantity) }
         holds[step.suffix] = HoldState(
-            status: .active, parts: parts, createdMs: nowMs, expiresMs: expiresMs, priority: step.priority, step: step)
+            status: .active, parts: parts, place: holds.count, expiresMs: expiresMs, priority: step.priority, step: step
+        )
         return "held " + parts.map { "\($0.warehouse):\($0.quantity)" }.joined(separator: " ")
     }
 
@@ -194,10 +197,15 @@ struct StockModel {
 
     private mutating func serveWaiting() {
         let queue = holds.filter { $0.value.status == .waiting }.sorted {
-            (-$0.value.priority, $0.value.createdMs, $0.key) < (-$1.value.priority, $1.value.createdMs, $1.key)
+            (-$0.value.priority, $0.value.place) < (-$1.value.priority, $1.value.place)
         }
+        var spokenFor: Set<String> = []
         for (id, hold) in queue {
-            guard let parts = allocate(hold.step).parts else { return }
+            let asked = Set(hold.step.wants.flatMap(\.from))
+            guard spokenFor.isDisjoint(with: asked), let parts = allocate(hold.step).parts else {
+                spokenFor.formUnion(asked)
+                continue
+            }
             for part in parts { change(part.warehouse, reserved: part.quantity) }
             holds[id]!.status = .active
             holds[id]!.parts = parts
