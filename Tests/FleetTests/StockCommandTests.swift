@@ -93,6 +93,21 @@ extension Fleet {
             #expect(try json(try await run(replica, "alerts", "--warehouse", "warehouse-3", "--json")) == .array([]))
         }
 
+        @Test func everyChangeIsInTheLedger() async throws {
+            let replica = try await replica()
+            for type in ["add", "subtract"] {
+                _ = try await run(
+                    replica, "adjust", "A", "--warehouse", "warehouse-1", "--type", type, "--quantity", "2", "--reason",
+                    "count")
+            }
+            let table = rows(try await run(replica, "ledger", "A"))
+            #expect(table.count == 3 && Set(table.dropFirst().map { $0[3] }) == ["+2", "-2"], "\(table)")
+            #expect(table.dropFirst().allSatisfy { $0[1] == "adjust" && $0.contains("count") }, "\(table)")
+            #expect(try await run(replica, "reconcile") == "2 products compared, 0 differ\n")
+            let report = try json(try await run(replica, "reconcile", "--sku", "A", "--json"))
+            #expect(report["checked"] == .int(1) && report["drift"] == .array([]))
+        }
+
         @Test func filesGoOutAndIn() async throws {
             let replica = try await replica()
             let folder = try TemporaryFolder()

@@ -69,13 +69,7 @@ extension ServiceCommand {
             flags: [
                 Flag("sku", "SKU", "only this product"),
                 Flag("repair", nil, "put right what differs, by ledger entries"),
-            ], help: "compare counters, reservations and ledger"
-        ) { asking in
-            var body = try StockRequest(asking, "stock reconcile")
-            body.text("sku", as: "productId")
-            if asking.arguments.has("repair") { body.members.append(.init("repair", .bool(true))) }
-            return try asking.show(body.send(.post, "/api/inventory/reconcile"), StockTables.record)
-        },
+            ], help: "compare counters, reservations and ledger; exit code 1 if they differ", run: reconcile),
         ServiceCommand(
             "stock import", ["FILE"], flags: [products, format, key],
             help: "take stock or products from a file, - for standard input; exit code 1 if a line was not taken",
@@ -135,6 +129,30 @@ extension ServiceCommand {
         let code = asking.show(list, things, table)
         if hasMore { Output.note("there are more: --limit says how many are shown") }
         return code
+    }
+
+    /// Goes through all products, part by part.
+    private static func reconcile(_ asking: Asking) throws -> ExitCode {
+        var checked = 0
+        var drift: [JSONValue] = []
+        var cursor: JSONValue?
+        repeat {
+            var body = StockRequest(asking)
+            body.text("sku", as: "productId")
+            if asking.arguments.has("repair") { body.members.append(.init("repair", .bool(true))) }
+            if let cursor { body.members.append(.init("cursor", cursor)) }
+            let answer = try body.send(.post, "/api/inventory/reconcile")
+            checked += answer.integer("checked") ?? 0
+            if case .array(let rows)? = answer["drift"] { drift += rows }
+            cursor = answer["cursor"]
+        } while cursor != nil
+        let report = JSONValue.object([
+            .init("checked", .int(checked)), .init("drifts", .int(drift.count)), .init("drift", .array(drift)),
+        ])
+        _ = asking.show(report, StockTables.reconciled)
+        let isLeft = drift.contains { $0["repaired"] != .bool(true) }
+        if isLeft { throw CommandFailure(description: "counters, reservations and ledger differ") }
+        return .success
     }
 
     // MARK: Files

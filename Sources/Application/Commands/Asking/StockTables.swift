@@ -53,7 +53,7 @@ enum StockTables {
                 let after = entry["after"] ?? .null
                 let left = ["quantity", "reserved", "inTransit"].map { after.cell($0) }.filter { !$0.isEmpty }
                 return [
-                    entry.cell("entryId").isEmpty ? entry.cell("id") : entry.cell("entryId"), entry.cell("type"),
+                    entry.cell("id"), entry.cell("type"),
                     entry.cell("warehouseId"), signed(change, "quantity"), signed(change, "reserved"),
                     signed(change, "inTransit"), left.joined(separator: "/"), entry.cell("orderId"),
                     entry.cell("reason"), entry.cell("actor"),
@@ -66,10 +66,28 @@ enum StockTables {
         return number > 0 ? "+\(number)" : String(number)
     }
 
-    /// One record, a line for each member; members within are written as JSON.
-    static func record(_ record: JSONValue) -> String {
-        guard case .object(let members) = record else { return record.text() }
-        return TextTable(pairs: members.map { ($0.key, record.cell($0.key)) }.filter { !$0.1.isEmpty }).text()
+    /// What was compared, and a line for each place where something differs.
+    static func reconciled(_ report: JSONValue) -> String {
+        var parts = ["\(report.cell("checked")) products compared, \(report.cell("drifts")) differ"]
+        if case .array(let rows)? = report["drift"], !rows.isEmpty {
+            func levels(_ row: JSONValue, _ name: String) -> String {
+                let counters = row[name] ?? .null
+                return ["quantity", "reserved", "inTransit"].map { counters.cell($0) }.joined(separator: "/")
+            }
+            let table = TextTable(
+                [
+                    .text("SKU"), .text("WAREHOUSE"), .text("COUNTERS"), .text("LEDGER"), .text("EXPECTED"),
+                    .text("REPAIRED"),
+                ],
+                rows.map { row in
+                    [
+                        row.cell("sku"), row.cell("warehouseId"), levels(row, "counters"), levels(row, "ledger"),
+                        levels(row, "expected"), row.cell("repaired"),
+                    ]
+                })
+            parts.append(table.text())
+        }
+        return parts.joined(separator: "\n")
     }
 
     /// What became of an import: its counts, and a line for each line of the file that was not taken.
