@@ -6,8 +6,8 @@
 -- RETURNS now, when something is due next (ms, 0 for nothing), then per due schedule: job, slot (ms), and its fields
 --         schedule, timeZone, missed, missedLimit, overlap, queueLimit (empty for none)
 -- EFFECTS states, sets, history, events; workers silent for a minute leave the list
--- COST    O(log m) per job that is due (at most 500), expired (50 per type), kept too long (100); 100 schedules
-promote(500)
+-- COST    O(log m) per job that is due (at most 300), expired (50 per type), kept too long (100); 100 schedules
+promote(300)
 for _, type in ipairs(call('HKEYS', base .. 'types')) do
   expire(type)
   if call('EXISTS', base .. 'ready:' .. type) == 1 then wake(type) end

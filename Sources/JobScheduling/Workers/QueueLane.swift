@@ -24,7 +24,7 @@ final class QueueLane {
     private(set) var reserved = 0
 
     /// How many jobs one call takes at most.
-    private static let mostInACall = 200
+    private static let mostInACall = 128
     /// Without a word from Redis a run is ended after this: a lease, and the term by which every lease is extended when
     /// Redis comes back from an outage.
     private static let silenceUs: Int64 = 29_000_000

@@ -55,7 +55,8 @@ final class WakeListener {
         for queue in queues() {
             for type in types { places.append((keys.base(queue) + "wake:" + type, queue)) }
         }
-        guard !places.isEmpty, client.isReady else { return await context.loop.sleep(us: 200_000) }
+        // Short, since the first job of all makes the first queue.
+        guard !places.isEmpty, client.isReady else { return await context.loop.sleep(us: 20_000) }
         let reply = try? await client.send(
             ["BLPOP"] + places.map(\.key) + ["2"], key: places[0].key, budgetUs: 5_000_000)
         guard let reply else { return await context.loop.sleep(us: 100_000) }

@@ -53,9 +53,9 @@ final class WorkerGroup: Sendable {
 
     var running: Int { state.withLock { $0.members.values.reduce(0) { $0 + $1.slots - $1.free } } }
 
-    /// Wakes the loop with the most free slots.
+    /// Wakes the loop with the most free slots; of equal ones the first, on which the markers are heard.
     func wake(_ queue: QueueName) {
-        state.withLock { $0.members.values.max { $0.free < $1.free } }?.wake(queue)
+        state.withLock { $0.members.max { ($0.value.free, -$0.key) < ($1.value.free, -$1.key) } }?.value.wake(queue)
     }
 
     /// A queue that every loop is to serve.
