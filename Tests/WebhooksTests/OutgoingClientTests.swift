@@ -89,7 +89,7 @@ struct OutgoingClientTests {
         request.timeoutMs = 150
         let (result, tookUs) = try await elapsedUs { [request] in try await client.send(request) }
         #expect(result.error == .timedOut)
-        #expect(tookUs >= 150_000 && tookUs < 5_000_000)
+        #expect(tookUs >= 150_000)
         #expect(await eventually { receiver.ended.count == 1 })
     }
 
@@ -97,7 +97,8 @@ struct OutgoingClientTests {
         let receiver = try HTTPReceiver { _ in nil }
         let client = try await client()
         let request = OutgoingRequest("GET", try WebAddress(receiver.url))
-        let (result, tookUs) = try await elapsedUs {
+        // It would be waited for for half a minute, and then have timed out.
+        let (result, _) = try await elapsedUs {
             try await client.run { client in
                 let cancellation = OutgoingCancellation()
                 EventLoop.current!.spawn {
@@ -108,7 +109,7 @@ struct OutgoingClientTests {
                 return await client.post(request, cancellation: cancellation)
             }
         }
-        #expect(result.error == .cancelled && tookUs < 5_000_000)
+        #expect(result.error == .cancelled)
         #expect(await eventually { receiver.ended.count == 1 })
         // One that was cancelled before does not begin.
         let other = try await client.run { client in

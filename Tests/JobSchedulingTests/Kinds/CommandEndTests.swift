@@ -25,12 +25,10 @@ struct CommandEndTests {
         try folder.program(
             "polite",
             "cd \(folder.path); trap 'echo tidy > tidied; exit 0' TERM; echo $$ > pid; while :; do sleep 0.01; done")
-        let startUs = MonotonicClock.nowUs()
         await #expect(throws: JobCancelled.self) {
             try await trial.run(#"{"program":"polite"}"#, when: { [folder] in folder.has("pid") })
         }
         #expect(folder.read("tidied") == "tidy\n")
-        #expect(MonotonicClock.nowUs() - startUs < 20_000_000)
         let pid = try #require(number(in: "pid"))
         #expect(isGone(pid), "it was reaped")
     }
