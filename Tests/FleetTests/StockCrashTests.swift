@@ -22,8 +22,8 @@ extension Fleet {
             }
             let storm = StockStorm(ports: replicas.map(\.port), clients: 8, seed: random.seed)
             let connection = try redis.connect()
-            for turn in 0..<8 {
-                let wanted = storm.answers + 600
+            for turn in 0..<12 {
+                let wanted = storm.answers + 1500
                 #expect(
                     try await eventually {
                         try sample(connection, prefix, random.seed)

@@ -6,11 +6,13 @@ import Services
 
 /// Reservations over several products: `lines` in the body, `order~…` for an id.
 final class OrderReservations {
+    private let lanes: StockLanes
     private let store: OrderStore
     private let catalogue: Catalogue
     private let warehouses: Warehouses
 
     init(lanes: StockLanes, catalogue: Catalogue, warehouses: Warehouses) {
+        self.lanes = lanes
         store = OrderStore(lanes: lanes)
         self.catalogue = catalogue
         self.warehouses = warehouses
@@ -37,7 +39,11 @@ final class OrderReservations {
         if draft.priority > 0 { operation.append(.init("priority", .int(draft.priority))) }
         if let request { operation.append(.init("request", .string(request))) }
         if let keyText { operation.append(.init("key", .string(keyText))) }
-        switch try await store.perform(operation, suffix: suffix, skus: skus, order: draft.orderID) {
+        let marker = lanes.keys.durable(skus[0])
+        try await draft.durability.check(marker: marker, in: lanes.context)
+        let answer = try await store.perform(operation, suffix: suffix, skus: skus, order: draft.orderID)
+        if answer.isThere { try await draft.durability.confirm(marker: marker, in: lanes.context) }
+        switch answer {
         case .held(let made): reply(201, made, to: exchange)
         case .existing(let made):
             guard made.request == request else {

@@ -65,7 +65,9 @@ final class ReservationEndpoints {
         step.actor = caller.name
         step.key = exchange.header("idempotency-key")?.string
         // Nearly always all of it is known here already.
-        if let sku = catalogue.known(draft.product), let wants = try wants(draft, warehouses.set) {
+        if draft.durability == .memory, let sku = catalogue.known(draft.product),
+            let wants = try wants(draft, warehouses.set)
+        {
             step.wants = [wants]
             step.kept = kept(wants, step.priority)
             return submit(step, sku, exchange)
@@ -76,7 +78,13 @@ final class ReservationEndpoints {
             guard let wants = try wants(draft, warehouses.set) else { throw Catalogue.unknown(draft.product) }
             step.wants = [wants]
             step.kept = kept(wants, step.priority)
-            submit(step, sku, exchange)
+            if draft.durability == .memory { return submit(step, sku, exchange) }
+            let marker = lanes.keys.durable(sku)
+            try await draft.durability.check(marker: marker, in: lanes.context)
+            let answer = await lanes.perform(.reserve(step), on: sku)
+            // Also for a repeated request: the first one may not have been told that it is safe.
+            if answer.isThere { try await draft.durability.confirm(marker: marker, in: lanes.context) }
+            try ReservationEndpoints.replyMade(answer, step, sku, to: exchange)
         }
     }
 

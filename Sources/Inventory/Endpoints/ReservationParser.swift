@@ -43,6 +43,7 @@ enum ReservationParser {
         var allocation: String?
         var byDistance = false
         var near: Warehouse.Coordinates?
+        var durability = Durability.memory
 
         mutating func read(_ key: JSONText, _ reader: inout JSONReader) throws {
             if key == "productId" {
@@ -65,6 +66,9 @@ enum ReservationParser {
                 priority = try int(&reader, "priority", 0...ReservationDraft.mostPriority)
             } else if key == "backorder" {
                 waits = try reader.readBool()
+            } else if key == "durability" {
+                let words = Durability.allCases.map(\.rawValue)
+                durability = Durability(rawValue: try word(&reader, "durability", words)) ?? .memory
             } else if key == "allocation" {
                 allocation = try word(&reader, "allocation", ["any", "split"])
             } else if key == "order" {
@@ -96,6 +100,7 @@ enum ReservationParser {
             draft.orderID = order
             draft.priority = priority
             draft.waitsForStock = waits
+            draft.durability = durability
             if let end { draft.end = end }
             return draft
         }

@@ -29,6 +29,14 @@ enum StockAnswer: Sendable {
     case other(StockReply)
     case failed(any Error)
 
+    /// Whether there is a hold now that was asked for.
+    var isThere: Bool {
+        switch self {
+        case .held, .existing: true
+        default: false
+        }
+    }
+
     /// - Parameter suffix: of the hold that the step was about; nil for steps about something else.
     init(_ reply: StockReply, suffix: String?) {
         guard let suffix else {

@@ -15,6 +15,7 @@ struct OrderDraft: Sendable {
     var lines: [Line]
     var end = ReserveStep.End.after(3_600_000)
     var priority = 0
+    var durability = Durability.memory
 
     static let mostLines = 100
 
@@ -22,6 +23,7 @@ struct OrderDraft: Sendable {
         var fields = try Fields(body)
         orderID = try fields.string("orderId", max: 128)
         priority = try fields.int("priority", in: 0...ReservationDraft.mostPriority) ?? 0
+        durability = try fields.word("durability", Durability.self) ?? .memory
         if let end = try fields.holdEnd() { self.end = end }
         let near = try fields.near()
         let elements = try fields.array("lines", maxCount: OrderDraft.mostLines).required("lines")

@@ -1,3 +1,5 @@
+import Services
+
 /// A reservation of one product as it was asked for, before its warehouses are looked up.
 struct ReservationDraft: Sendable {
     /// Who may give the stock.
@@ -23,6 +25,7 @@ struct ReservationDraft: Sendable {
     var end = ReserveStep.End.after(3_600_000)
     var priority = 0
     var waitsForStock = false
+    var durability = Durability.memory
 
     static let longestHoldMs = 30 * 86_400_000
     static let mostPriority = 100

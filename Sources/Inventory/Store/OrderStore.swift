@@ -40,6 +40,14 @@ enum OrderAnswer: Sendable {
     case past
     /// There is one under this id, over other SKUs.
     case other
+
+    /// Whether there is a reservation now that was asked for.
+    var isThere: Bool {
+        switch self {
+        case .held, .existing: true
+        default: false
+        }
+    }
 }
 
 /// Reservations over several SKUs. Each step is one script call on one Redis, so there is nothing that could deadlock, and

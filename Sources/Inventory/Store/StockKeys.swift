@@ -16,6 +16,8 @@ struct StockKeys: Sendable {
     func checkpoints(_ sku: SKU) -> String { key("checkpoints", sku) }
     /// Transfers that have not ended, set.
     func openTransfers(_ sku: SKU) -> String { key("transfers", sku) }
+    /// What durability is asked about, string.
+    func durable(_ sku: SKU) -> String { key("durable", sku) }
     /// What is to be told beyond the slot, list.
     func outbox(_ sku: SKU) -> String { key("outbox", sku) }
     func reservation(_ sku: SKU, _ suffix: String) -> String { "\(prefix)reservation:{\(sku.text)}:\(suffix)" }

@@ -61,10 +61,12 @@ final class BulkEndpoints {
         let drafts = try await drafts(&fields, most: BulkEndpoints.mostInBulk)
         try fields.finish()
         let key = try IdempotencyKey(exchange, caller: caller)
+        let marker = store.keys.durable(drafts[0].queue)
+        let durability = drafts.map(\.durability).first { $0 != .memory } ?? .memory
+        try await durability.check(marker: marker, in: store.context)
         try await store.claim(key)
         let creation = try await store.create(drafts, in: drafts[0].queue, key: key) { "jobs[\($0)]." }
-        let durability = drafts.map(\.durability).first { $0 != .memory } ?? .memory
-        try await Durable.confirm(durability, in: store, queue: drafts[0].queue)
+        try await durability.confirm(marker: marker, in: store.context)
         exchange.beginReply(201)
         exchange.finishReply(contentType: "application/json") { body in
             var json = JSONWriter(body)
@@ -110,11 +112,14 @@ final class BulkEndpoints {
             throw Problem.impossible("jobs[\(i)]", "of a batch runs once, as soon as the batch is complete")
         }
         let key = try IdempotencyKey(exchange, caller: caller)
+        let marker = store.keys.durable(queue)
+        let durability = drafts.map(\.durability).first { $0 != .memory } ?? .memory
+        try await durability.check(marker: marker, in: store.context)
         try await store.claim(key)
         // The same key names the same batch, so a request that a dead replica began is carried on.
         let id = BatchID(queue: queue, digest: key?.name ?? RandomID.hex(bytes: 12))
         try await fill(id, name: name, drafts, callback)
-        try await Durable.confirm(drafts.map(\.durability).first { $0 != .memory } ?? .memory, in: store, queue: queue)
+        try await durability.confirm(marker: marker, in: store.context)
         exchange.stashHeader("Location", "/api/batches/\(id)")
         exchange.reply(201, json: try await status(id))
     }

@@ -68,9 +68,11 @@ final class JobEndpoints {
                 as Problem
         }
         let key = try IdempotencyKey(exchange, caller: caller)
+        let marker = store.keys.durable(draft.queue)
+        try await draft.durability.check(marker: marker, in: store.context)
         try await store.claim(key)
         let creation = try await store.create([draft], in: draft.queue, key: key)
-        try await Durable.confirm(draft.durability, in: store, queue: draft.queue)
+        try await draft.durability.confirm(marker: marker, in: store.context)
         switch creation.outcomes[0] {
         case .created(let id):
             exchange.stashHeader("Location", "/api/jobs/\(id)")

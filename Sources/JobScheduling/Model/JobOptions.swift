@@ -74,6 +74,3 @@ public enum MissedSlots: String, Sendable, CaseIterable { case none, latest, all
 
 /// What becomes of a run whose schedule has one that goes on.
 public enum Overlap: String, Sendable, CaseIterable { case allow, forbid, queue, replace }
-
-/// How safe a job is before its creation is answered.
-public enum Durability: String, Sendable, CaseIterable { case memory, replicated, fsync }

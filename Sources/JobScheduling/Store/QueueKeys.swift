@@ -7,6 +7,9 @@ struct QueueKeys: Sendable {
     /// What every key of a queue begins with: `qm:jobs:{default}:`.
     func base(_ queue: QueueName) -> String { "\(prefix)jobs:{\(queue.text)}:" }
 
+    /// What durability is asked about.
+    func durable(_ queue: QueueName) -> String { base(queue) + "durable" }
+
     /// Presence of workers, with whatever queue they serve. No queue has such a name.
     var workers: String { prefix + "workers:{all}:" }
 
