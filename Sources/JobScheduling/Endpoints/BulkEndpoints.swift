@@ -60,11 +60,11 @@ final class BulkEndpoints {
         var fields = try Fields(try exchange.jsonBody())
         let drafts = try await drafts(&fields, most: BulkEndpoints.mostInBulk)
         try fields.finish()
+        for durability in BulkEndpoints.durabilities(drafts) { try await Durable.check(durability, in: store) }
         let key = try IdempotencyKey(exchange, caller: caller)
         try await store.claim(key)
         let creation = try await store.create(drafts, in: drafts[0].queue, key: key) { "jobs[\($0)]." }
-        let durability = drafts.map(\.durability).first { $0 != .memory } ?? .memory
-        try await Durable.confirm(durability, in: store, queue: drafts[0].queue)
+        try await confirm(drafts)
         exchange.beginReply(201)
         exchange.finishReply(contentType: "application/json") { body in
             var json = JSONWriter(body)
@@ -89,6 +89,15 @@ final class BulkEndpoints {
         }
     }
 
+    /// What the jobs of a request are to be safe against, each once.
+    private static func durabilities(_ drafts: [JobDraft]) -> Set<Durability> { Set(drafts.map(\.durability)) }
+
+    private func confirm(_ drafts: [JobDraft]) async throws {
+        for durability in BulkEndpoints.durabilities(drafts) {
+            try await Durable.confirm(durability, in: store, queue: drafts[0].queue)
+        }
+    }
+
     // MARK: Batches
 
     private func batch(_ exchange: Exchange, _ caller: Caller) async throws {
@@ -109,12 +118,13 @@ final class BulkEndpoints {
         if let i = drafts.firstIndex(where: { if case .now = $0.timing { false } else { true } }) {
             throw Problem.impossible("jobs[\(i)]", "of a batch runs once, as soon as the batch is complete")
         }
+        for durability in BulkEndpoints.durabilities(drafts) { try await Durable.check(durability, in: store) }
         let key = try IdempotencyKey(exchange, caller: caller)
         try await store.claim(key)
         // The same key names the same batch, so a request that a dead replica began is carried on.
         let id = BatchID(queue: queue, digest: key?.name ?? RandomID.hex(bytes: 12))
         try await fill(id, name: name, drafts, callback)
-        try await Durable.confirm(drafts.map(\.durability).first { $0 != .memory } ?? .memory, in: store, queue: queue)
+        try await confirm(drafts)
         exchange.stashHeader("Location", "/api/batches/\(id)")
         exchange.reply(201, json: try await status(id))
     }

@@ -67,6 +67,7 @@ final class JobEndpoints {
             throw .impossible("dependencies", "names a job that does not exist: \(dependency.reference.name)")
                 as Problem
         }
+        try await Durable.check(draft.durability, in: store)
         let key = try IdempotencyKey(exchange, caller: caller)
         try await store.claim(key)
         let creation = try await store.create([draft], in: draft.queue, key: key)
