@@ -147,9 +147,9 @@ import Testing
                 }
                 return queues[0]["running"] == .int(0) && queues[0]["ready"] == .int(0)
             }, "\(queue?.text() ?? "")")
-        try redis.redis("ECHO", "the end")
+        try redis.redis("ECHO", "monitored-enough")
         var lines: [String] = []
-        while let line = try? monitor.readReply().text, !line.contains("the end") { lines.append(line) }
+        while let line = try? monitor.readReply().text, !line.contains("monitored-enough") { lines.append(line) }
         let slots = Slots(lines)
         #expect(slots.runs.count >= 10)
         #expect(
