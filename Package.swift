@@ -123,7 +123,7 @@ let package = Package(
                 "Telemetry",
             ]),
         tests("Webhooks", ["Bytes", "EventLoops", "HTTP", "Webhooks"]),
-        tests("Fleet", ["Digests", "EventLoops", "JSON", "Quartermaster"]),
+        tests("Fleet", ["Bytes", "Digests", "EventLoops", "JSON", "Quartermaster"]),
     ]
 )
 

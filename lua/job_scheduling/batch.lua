@@ -2,8 +2,10 @@
 -- KEYS    1 beginning of the queue's keys
 -- ARGV    now, run id, `open`, `release` or `drop`, batch; for open: name, how many jobs, callback (job) or empty
 -- RETURNS `open` (made, or as it was), `sealed` (every job is released), `more` (call again), `gone`
--- EFFECTS the batch's hash; released or removed jobs, at most 500 in a call
+-- EFFECTS the batch's hash; released or removed jobs, at most 400 in a call
 -- COST    O(n log m) for n jobs released of m
+-- The consequences of so many ends are followed at once.
+local MOST = 400
 local op, hash = ARGV[3], base .. 'batch:' .. ARGV[4]
 local held = hash .. ':held'
 local state = call('HGET', hash, 'state')
@@ -15,23 +17,54 @@ if op == 'open' then
   end
   return state or 'open'
 end
-if not state then return 'gone' end
-local numbers = call('ZPOPMIN', held, 500)
+if not state then
+  call('ZREM', base .. 'unsealed', ARGV[4])
+  return 'gone'
+end
+if state == 'sealed' then return 'sealed' end
+if state == 'dropping' and op == 'release' then return 'gone' end
+-- What has begun is brought to its end: some of the jobs may have run.
+if op == 'drop' and state == 'releasing' then op = 'release' end
+
+-- Whether a job of the batch waits for nothing else: not for others, nor for the result of one like it.
+local function may_begin(number)
+  local job = call('HMGET', key(number), 'unmet', 'cache')
+  if job[1] then return tonumber(job[1]) == 0 end
+  local leader = job[2] and call('HGET', base .. 'cache:' .. match(job[2], '^%S+'), 'leader')
+  return not leader or leader == number
+end
+
+-- Ends a job as if there never had been one: what hangs on it is told.
+local function drop(number)
+  conclude(number, 'cancelled', 'ended=' .. stamp .. ' reason=its batch was never completed', true)
+  forgotten[number] = true
+end
+
+local numbers = call('ZPOPMIN', held, MOST)
+local gone = {}
 for i = 1, #numbers, 2 do
   local number = numbers[i]
-  if op == 'drop' then
-    call('ZREM', base .. 'waiting', number)
-    remove({ number })
-  elseif not call('HGET', key(number), 'unmet') and call('ZREM', base .. 'waiting', number) == 1 then
-    begin(number)
+  if op ~= 'drop' then
+    if may_begin(number) and call('ZREM', base .. 'waiting', number) == 1 then begin(number) end
+  elseif call('ZREM', base .. 'waiting', number) == 1 then
+    call('HDEL', key(number), 'batch')
+    drop(number)
+  else
+    gone[#gone + 1] = number
   end
+end
+if #gone > 0 then
+  -- Ended meanwhile, by a cancel or for a dependency.
+  call('ZREM', base .. 'ended', unpack(gone))
+  call('ZREM', base .. 'dead', unpack(gone))
+  remove(gone)
 end
 local answer = 'more'
 if call('EXISTS', held) == 0 then
   call('ZREM', base .. 'unsealed', ARGV[4])
   if op == 'drop' then
     local callback = call('HGET', hash, 'callback')
-    if callback and call('ZREM', base .. 'waiting', callback) == 1 then remove({ callback }) end
+    if callback and call('ZREM', base .. 'waiting', callback) == 1 then drop(callback) end
     call('DEL', hash)
     answer = 'gone'
   else

@@ -84,6 +84,13 @@ local function violated(type, number, what, actual, promised)
   alert(type, 'sla', number, what)
 end
 
+-- Starts a job that need wait no more, unless the batch that it belongs to is still being filled: the release starts it.
+local function go_on(number)
+  local batch = call('HGET', key(number), 'batch')
+  if batch and call('ZSCORE', base .. 'batch:' .. batch .. ':held', number) then return end
+  if call('ZREM', base .. 'waiting', number) == 1 then begin(number) end
+end
+
 -- Whether a dependant that waits for `on` can go on after `outcome`.
 local function meets(on, outcome)
   if on == 'completion' then return true end
@@ -108,8 +115,7 @@ local function tell_dependants(number, outcome)
       if not meets(on, outcome) then
         skip(dependant, 'dependency ' .. number .. ' ' .. outcome)
       elseif call('HINCRBY', key(dependant), 'unmet', -1) == 0 then
-        call('ZREM', base .. 'waiting', dependant)
-        begin(dependant)
+        go_on(dependant)
       end
     end
   end
@@ -142,12 +148,17 @@ local function tell_schedule(number, schedule, outcome)
     local result = call('HGET', key(number), 'result')
     if result then call('HSET', key(schedule), 'result', result) end
   end
-  call('SREM', base .. 'active:' .. schedule, number)
+  local active, queued = base .. 'active:' .. schedule, base .. 'queued:' .. schedule
   forgotten[number] = true
-  local next = call('ZPOPMIN', base .. 'queued:' .. schedule)[1]
-  if next and call('ZREM', base .. 'waiting', next) == 1 then
-    call('SADD', base .. 'active:' .. schedule, next)
-    begin(next)
+  -- The end of one that had not begun makes no room.
+  if call('SREM', active, number) == 0 then return call('ZREM', queued, number) end
+  while call('SCARD', active) == 0 do
+    local next = call('ZPOPMIN', queued)[1]
+    if not next then return end
+    if call('ZREM', base .. 'waiting', next) == 1 then
+      call('SADD', active, next)
+      begin(next)
+    end
   end
 end
 
@@ -182,9 +193,9 @@ local function tell_followers(number, cache, outcome)
     while true do
       local follower = call('LPOP', list)
       if not follower then break end
-      if call('ZREM', base .. 'waiting', follower) == 1 then
+      if call('ZSCORE', base .. 'waiting', follower) then
         call('HSET', name, 'leader', follower)
-        return begin(follower)
+        return go_on(follower)
       end
     end
     call('HDEL', name, 'leader')

@@ -139,6 +139,7 @@ local function waits(job, number)
 end
 
 local answer = { 'created', stamp, first }
+local made = 0
 for i, job in ipairs(jobs) do
   local number = format('%012d', first + i - 1)
   local outcome = job.special and before(job, number)
@@ -154,6 +155,7 @@ for i, job in ipairs(jobs) do
     if waiting == 'waiting' then
       call('HSET', key(number), 'state', 'waiting')
       put('waiting', now, number)
+      if job.place == 'held' then put('batch:' .. batch .. ':held', first + i - 1, number) end
     elseif waiting ~= 'ended' then
       if job.place == 'ready' then
         put('ready:' .. job.type, now + (own or job.due), number)
@@ -169,6 +171,7 @@ for i, job in ipairs(jobs) do
       end
     end
     note('created', number)
+    made = made + 1
     outcome = 'created'
   end
   answer[i + 3] = outcome
@@ -179,8 +182,12 @@ for set, list in pairs(sets) do
   if type then wake(type) end
 end
 if batch then
-  call('HINCRBY', base .. 'batch:' .. batch, 'open', #jobs)
-  call('HINCRBY', base .. 'batch:' .. batch, 'enqueued', #jobs)
+  local hash = base .. 'batch:' .. batch
+  -- A job that there was already ends elsewhere, and is none of the batch's.
+  call('HINCRBY', hash, 'open', made)
+  if made < #jobs then call('HINCRBY', hash, 'total', made - #jobs) end
+  call('HINCRBY', hash, 'enqueued', #jobs)
+  call('ZADD', base .. 'unsealed', 'XX', format('%d', now + 60000), batch)
 end
 if KEYS[2] ~= '' then
   call('SET', KEYS[2], ARGV[3] .. table.concat(answer, ' ', 2), 'PX', 86400000)

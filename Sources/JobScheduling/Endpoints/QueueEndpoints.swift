@@ -35,6 +35,7 @@ final class QueueEndpoints {
         routes.on(.put, "/api/job-types/{type}", role: .admin) { [unowned self] exchange, _ in
             let (queue, type) = try QueueEndpoints.place(exchange)
             let (settings, alertURL) = try TypeSettings.parse(try exchange.jsonBody())
+            if let alertURL { try checkAlert(alertURL) }
             _ = try await store.run(JobScripts.settings, queue, ["type", type, settings.text])
             if let alertURL { _ = try await store.run(JobScripts.settings, queue, ["alert", type, alertURL]) }
             exchange.reply(200, json: settings.json(type, queue))
@@ -59,6 +60,18 @@ final class QueueEndpoints {
         let type = exchange.parameter(0)
         guard QueueName.isName(type) else { throw .field("type", "must be lower case letters, digits and _ . -") }
         return (try queue(exchange), type)
+    }
+
+    /// An alert is a job of kind `http`: what that would refuse is refused here. Empty: no alert any more.
+    private func checkAlert(_ url: String) throws(Problem) {
+        guard !url.isEmpty else { return }
+        guard let runner = kinds["http"] else {
+            throw .impossible("alertURL", "needs the kind http, which is not here")
+        }
+        do { try runner.check(.object([.init("url", .string(url))])) } catch {
+            let detail = error.detail.hasPrefix("config.url") ? error.detail.dropFirst(10) : " " + error.detail[...]
+            throw Problem(.impossible, "alertURL" + detail, field: "alertURL")
+        }
     }
 
     // MARK: Resources

@@ -72,7 +72,12 @@ struct TypeSettings: Equatable {
         default: throw .field("successRate", "must be a number from 0 to 100")
         }
         settings.isExternal = try fields.bool("external") ?? false
-        let alertURL = try fields.string("alertURL", max: 2000)
+        let alertURL: String?
+        switch fields.value("alertURL") {
+        case nil: alertURL = nil
+        case .string(let url)? where url.utf8.count <= 2000: alertURL = url
+        default: throw .field("alertURL", "must be a string of at most 2000 bytes")
+        }
         try fields.finish()
         return (settings, alertURL)
     }

@@ -67,7 +67,8 @@ final class QueueUpkeep {
         }
     }
 
-    /// Drops batches that whoever made them did not complete in time: they were acknowledged to nobody.
+    /// Drops batches that whoever made them did not complete in time: they were acknowledged to nobody. One whose jobs had
+    /// begun to be released is released to its end.
     private func dropUnsealed(_ queue: QueueName) async {
         do {
             for name in try await store.unsealedBatches(queue) {
@@ -76,7 +77,9 @@ final class QueueUpkeep {
                     answer = try await store.run(JobScripts.batch, queue, ["drop", name]).first ?? "gone"
                 }
                 context.log.warning(
-                    "dropped a batch that was never completed",
+                    answer == "sealed"
+                        ? "released the rest of a batch whose maker is gone"
+                        : "dropped a batch that was never completed",
                     ["queue": .string(queue.text), "batch": .string(name)])
             }
         } catch {

@@ -25,18 +25,25 @@ public enum Durability: String, Sendable, CaseIterable {
 
     /// Refuses what this Redis has no means for, before anything is written.
     public func check(marker: String, in context: ServiceContext) async throws {
-        guard self == .fsync else { return }
+        guard self == .fsync, try await !Durability.syncsAlways(context, marker) else { return }
         let version = (context.redis.serverInfo["redis_version"] ?? "").split(separator: ".").map { Int($0) ?? 0 }
-        if version.count >= 2, version[0] * 100 + version[1] >= 702 { return }
-        guard try await Durability.syncsAlways(context, marker) else {
-            throw Problem.impossible("durability", "needs Redis 7.2, or appendfsync always")
+        let canWait = version.count >= 2 && version[0] * 100 + version[1] >= 702
+        guard canWait, try await Durability.settings(context, marker)["appendonly"] == "yes" else {
+            throw Problem.impossible(
+                "durability", "needs a Redis that appends to a file: 7.2 or newer, or one with appendfsync always")
         }
     }
 
     private static func syncsAlways(_ context: ServiceContext, _ key: String) async throws -> Bool {
+        try await settings(context, key) == ["appendfsync": "always", "appendonly": "yes"]
+    }
+
+    private static func settings(_ context: ServiceContext, _ key: String) async throws -> [String: String] {
         let reply = try await context.redis.send(
             ["CONFIG", "GET", "appendfsync", "appendonly"], key: key, budgetUs: 2_000_000)
         let words = reply.strings ?? []
-        return words.contains("always") && words.contains("yes")
+        var settings: [String: String] = [:]
+        for i in stride(from: 0, to: words.count - 1, by: 2) { settings[words[i]] = words[i + 1] }
+        return settings
     }
 }

@@ -43,16 +43,22 @@ final class ScriptedQueue {
     }
 
     /// Creates jobs; what became of each, and the first number.
-    func enqueue(_ jobs: [New]) throws -> (first: Int, outcomes: [String]) {
-        var arguments = ["", "", String(jobs.count)]
+    /// - Parameter batch: the batch they belong to, and how many jobs it was given before them.
+    func enqueue(_ jobs: [New], batch: (name: String, enqueued: Int)? = nil) throws -> (
+        first: Int, outcomes: [String]
+    ) {
+        var arguments = ["", batch.map { "\($0.name) \($0.enqueued)" } ?? "", String(jobs.count)]
         for job in jobs {
             let special: Set = ["after", "unique", "needs", "conflict", "cache", "timeout", "preemptible"]
             let isSpecial = job.fields.keys.contains { special.contains($0) }
             var fields = ["name", "j", "type", job.type, "config", "{}"] + job.fields.flatMap { [$0.key, $0.value] }
-            if isSpecial { fields += ["special", "1"] }
-            arguments += [job.type, job.place, String(job.dueMs), isSpecial ? "1" : "", String(fields.count)] + fields
+            if isSpecial || batch != nil { fields += ["special", "1"] }
+            if let batch { fields += ["batch", batch.name] }
+            let place = batch == nil ? [job.place, String(job.dueMs)] : ["held", "0"]
+            arguments += [job.type] + place + [isSpecial || batch != nil ? "1" : "", String(fields.count)] + fields
         }
         let words = try run(JobScripts.enqueue, arguments, keys: [""])
+        guard words.first == "created" else { return (0, words) }
         return (Int(words[2]) ?? 0, Array(words.dropFirst(3)))
     }
 
@@ -99,6 +105,31 @@ final class ScriptedQueue {
     }
 
     func tick() throws { try run(JobScripts.tick, []) }
+
+    /// `open`, `release` or `drop`, again and again until the batch is through.
+    @discardableResult
+    func batch(_ op: String, _ name: String, total: Int = 0, callback: String = "") throws -> String {
+        var answer = "more"
+        while answer == "more" {
+            let more = op == "open" ? ["a batch", String(total), callback] : []
+            answer = try run(JobScripts.batch, [op, name] + more)[0]
+        }
+        return answer
+    }
+
+    /// Makes the run of a schedule's slot; its number, none when the slot was left out.
+    func fire(_ schedule: Int, slotMs: Int, nextMs: Int) throws -> Int? {
+        let words = try run(
+            JobScripts.fire, [JobID.digits(schedule), String(slotMs), String(nextMs), "0", String(slotMs)])
+        return words.count > 1 ? Int(words[1]) : nil
+    }
+
+    /// Ends executions as completed; what became of each.
+    @discardableResult
+    func complete(_ worker: String, _ leases: [Lease]) throws -> [String] {
+        let ended = leases.map { Ended(number: $0.number, token: $0.token, outcome: "completed") }
+        return try exchange(worker, ended, most: 0).results
+    }
 
     func cancel(_ number: Int) throws -> String { try run(JobScripts.cancel, [JobID.digits(number), "test"])[0] }
 
