@@ -79,7 +79,8 @@ final class OrderStore {
         var isUncertain = false
         while true {
             do {
-                try await announce(suffix, skus, order)
+                // With no memory left nothing can be announced, and what gives back goes on all the same.
+                do { try await announce(suffix, skus, order) } catch { if !drains { throw error } }
                 let reply = try await lanes.context.redis.run(
                     drains ? InventoryScripts.orderDrain : InventoryScripts.order, keys: keys, arguments: arguments,
                     budgetUs: OrderStore.replyBudgetUs)
