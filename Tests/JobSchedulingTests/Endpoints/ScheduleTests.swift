@@ -10,13 +10,16 @@ struct ScheduleTests {
         defer { withExtendedLifetime(other) {} }
         let id = try server.create(#"{"name":"tick","type":"simulated","schedule":"@every 1s"}"#)
         #expect(try server.status(id) == "scheduled")
-        #expect(try server.job(id)["nextRun"]?.timeMs.map { $0 % 1000 } == 0)
+        let firstMs = try #require(try server.job(id)["nextRun"]?.timeMs)
+        #expect(firstMs % 1000 == 0)
         #expect(try await eventually { try server.job(id)["successCount"]?.number ?? 0 >= 3 })
-        #expect(try server.send("POST", "/api/jobs/\(id)/cancel").status == 200)
+        let cancelled = try server.send("POST", "/api/jobs/\(id)/cancel")
+        #expect(cancelled.status == 200)
         let history = try server.history(id)
         #expect(history.count == (try server.job(id)["runCount"]?.number))
-        let seconds = history.compactMap { $0["startTime"]?.timeMs }.map { $0 / 1000 }
-        #expect(Set(seconds).count == history.count, "one run a second: \(seconds)")
+        // On a busy machine a run may start in the next one's second; there are never more than slots.
+        let lastMs = try #require(history.compactMap { $0["startTime"]?.timeMs }.max())
+        #expect(history.count <= (lastMs - firstMs) / 1000 + 1, "\(history)")
         #expect(Set(history.compactMap { $0["jobId"]?.text }).count == history.count)
     }
 
