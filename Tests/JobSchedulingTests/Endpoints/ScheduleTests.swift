@@ -18,7 +18,7 @@ struct ScheduleTests {
         let history = try server.history(id)
         #expect(history.count == (try server.job(id)["runCount"]?.number))
         // On a busy machine a run may start in the next one's second; there are never more than slots.
-        let lastMs = try #require(history.compactMap { $0["startTime"]?.timeMs }.max())
+        let lastMs = history.compactMap { $0["startTime"]?.timeMs }.max() ?? 0
         #expect(history.count <= (lastMs - firstMs) / 1000 + 1, "\(history)")
         #expect(Set(history.compactMap { $0["jobId"]?.text }).count == history.count)
     }
