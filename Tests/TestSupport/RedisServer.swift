@@ -64,6 +64,8 @@ public final class RedisServer: Sendable {
     /// As if the power had gone.
     public func kill() { process.withLock { $0.kill() } }
 
+    public var isDown: Bool { process.withLock { $0.hasEnded } }
+
     /// Starts it again at the same place; kills it before, if it runs.
     public func restart() throws {
         kill()
