@@ -34,7 +34,7 @@ public final class RedisFaultProxy: Sendable {
     private let state: State
     private let peer: ScriptedPeer
 
-    public var url: String { "redis://127.0.0.1:\(peer.port)" }
+    public var url: String { "redis://" + RedisUsers.credentials("server") + "127.0.0.1:\(peer.port)" }
 
     /// What Redis answered to what came late, as it travelled.
     public var lateReplies: [String] { state.lateReplies.all }
