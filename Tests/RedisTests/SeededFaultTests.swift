@@ -20,7 +20,7 @@ struct SeededFaultTests {
         // One call, one number: ARGV says it back.
         let script = Script("note", "redis.call('SADD', '\(key)', ARGV[1]) return ARGV[1]")
         for number in 0..<SeededFaultTests.calls {
-            if number % 5 == 0 { _ = await client.isReady(within: longestWaitUs) }
+            _ = await client.isReady(within: longestWaitUs)
             try await client.run { client in
                 client.submit(
                     NotedCall(number, [String(number)], script: script, outcomes), budgetUs: 200_000)
@@ -41,7 +41,7 @@ struct SeededFaultTests {
             }
         }
         let answered = outcomes.all.count { if case .success = $0.result { true } else { false } }
-        #expect(answered > SeededFaultTests.calls / 4 && !proxy.suffered.isEmpty, "\(answered) answered; \(proxy)")
+        #expect(answered > SeededFaultTests.calls / 10 && !proxy.suffered.isEmpty, "\(answered) answered; \(proxy)")
         // And then all is well again.
         #expect(await client.isReady(within: longestWaitUs))
         #expect(try await client.send("ECHO", "there") == .bytes(Array("there".utf8)))
