@@ -23,7 +23,7 @@ struct StockFaultTests {
             try direct.product(sku, #","minStockLevel":0"#)
             try direct.set(sku, StockFaultTests.stock)
         }
-        let schedule = FaultSchedule(oneIn: 15, calmWords: 60, longestUs: 60_000)
+        let schedule = FaultSchedule(oneIn: 15, longestUs: 60_000)
         let proxies = try (0..<2).map { _ in try RedisFaultProxy(redis, schedule: schedule) }
         let servers = try proxies.map { proxy in
             try TestServer(redis: redis, prefix: prefix, services: [InventoryService.definition()]) {
@@ -31,6 +31,7 @@ struct StockFaultTests {
             }
         }
         let told = Shared(Told())
+        for proxy in proxies { proxy.begin() }
         await withTaskGroup(of: Void.self) { group in
             for client in 0..<4 {
                 group.addTask {

@@ -27,7 +27,6 @@ public struct FaultSchedule: Sendable, CustomStringConvertible {
     private let rarity: Int
     private let longestUs: Int64
     private let kinds: [Kind]
-    private var calmWords: Int
     private var random: SeededRandom
 
     public enum Kind: Sendable, CaseIterable { case cutBefore, cutAfter, delay, truncate, swallow, overtaken }
@@ -35,16 +34,13 @@ public struct FaultSchedule: Sendable, CustomStringConvertible {
     /// - Parameters:
     ///   - seed: none: a fresh one, or that of `QM_SEED`.
     ///   - rarity: one word in so many suffers a fault.
-    ///   - calmWords: so many words at the beginning suffer none.
     ///   - longestUs: of a delay, and of the life of a half-open connection.
     public init(
-        seed: UInt64? = nil, oneIn rarity: Int = 15, calmWords: Int = 0, longestUs: Int64 = 100_000,
-        kinds: [Kind] = Kind.allCases
+        seed: UInt64? = nil, oneIn rarity: Int = 15, longestUs: Int64 = 100_000, kinds: [Kind] = Kind.allCases
     ) {
         random = seed.map { SeededRandom(seed: $0) } ?? SeededRandom()
         self.seed = random.seed
         self.rarity = rarity
-        self.calmWords = calmWords
         self.longestUs = longestUs
         self.kinds = kinds
     }
@@ -53,10 +49,6 @@ public struct FaultSchedule: Sendable, CustomStringConvertible {
 
     /// The fault of the next word.
     public mutating func next() -> ProxyFault {
-        if calmWords > 0 {
-            calmWords -= 1
-            return .none
-        }
         guard random.oneIn(rarity) else { return .none }
         switch random.pick(kinds) {
         case .cutBefore: return .cutBefore

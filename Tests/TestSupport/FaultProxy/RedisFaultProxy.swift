@@ -13,6 +13,7 @@ public final class RedisFaultProxy: Sendable, CustomStringConvertible {
     public enum Plan: Sendable {
         /// Those that hold this command without arguments: the first one the first fault, and so on.
         case at(command: String, [Fault])
+        /// From `begin` on.
         case seeded(FaultSchedule)
     }
 
@@ -66,6 +67,9 @@ public final class RedisFaultProxy: Sendable, CustomStringConvertible {
     /// Lets Redis have what was held back.
     public func release() { orders.change { $0.isReleased = true } }
 
+    /// Begins with the faults of the schedule: what comes before, as the start of a server does, suffers none.
+    public func begin() { orders.change { $0.isCalm = false } }
+
     /// No more faults; half-open connections are cut, and what was held back goes on.
     public func calm() {
         orders.change {
@@ -117,7 +121,10 @@ final class ProxyOrders: Sendable {
         var suffered: [ProxyFault] = []
         var accepted = 0
 
-        init(_ plan: RedisFaultProxy.Plan) { self.plan = plan }
+        init(_ plan: RedisFaultProxy.Plan) {
+            self.plan = plan
+            if case .seeded = plan { isCalm = true }
+        }
 
         /// The fault of the next word.
         mutating func fault(of word: [UInt8], connection: Int) -> ProxyFault {
