@@ -39,10 +39,15 @@ final class OrderReservations {
         if draft.priority > 0 { operation.append(.init("priority", .int(draft.priority))) }
         if let request { operation.append(.init("request", .string(request))) }
         if let keyText { operation.append(.init("key", .string(keyText))) }
-        let marker = lanes.keys.durable(skus[0])
-        try await draft.durability.check(marker: marker, in: lanes.context)
+        var promises: [DurabilityPromise] = []
+        for sku in skus {
+            let marker = lanes.keys.durable(sku)
+            promises.append(try await draft.durability.prepare(marker: marker, in: lanes.context))
+        }
         let answer = try await store.perform(operation, suffix: suffix, skus: skus, order: draft.orderID)
-        if answer.isThere { try await draft.durability.confirm(marker: marker, in: lanes.context) }
+        if answer.isThere {
+            for promise in promises { try await promise.confirm() }
+        }
         switch answer {
         case .held(let made): reply(201, made, to: exchange)
         case .existing(let made):

@@ -69,10 +69,10 @@ final class JobEndpoints {
         }
         let key = try IdempotencyKey(exchange, caller: caller)
         let marker = store.keys.durable(draft.queue)
-        try await draft.durability.check(marker: marker, in: store.context)
+        let promise = try await draft.durability.prepare(marker: marker, in: store.context)
         try await store.claim(key)
         let creation = try await store.create([draft], in: draft.queue, key: key)
-        try await draft.durability.confirm(marker: marker, in: store.context)
+        try await promise.confirm()
         switch creation.outcomes[0] {
         case .created(let id):
             exchange.stashHeader("Location", "/api/jobs/\(id)")
