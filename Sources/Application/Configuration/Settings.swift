@@ -93,6 +93,12 @@ struct Setting: Sendable {
             help: "replicas to assume for local limits until Redis has said how many there are",
             read: { (text, settings) throws(ConfigurationError) in settings.replicas = try integer(text, 1...10_000) },
             show: { $0.replicas.map(String.init) ?? "" }),
+        Setting(
+            name: "wait-replicas", value: "N",
+            help: "replicas of Redis that must have what asked for durability replicated (default 1)",
+            read: { (text, settings) throws(ConfigurationError) in
+                settings.serviceSettings["wait-replicas"] = String(try integer(text, 1...100))
+            }, show: { $0.serviceSettings["wait-replicas"] ?? "1" }),
     ]
 
     private static let behaviour: [Setting] = [

@@ -69,10 +69,10 @@ final class JobEndpoints {
         }
         let key = try IdempotencyKey(exchange, caller: caller)
         let marker = store.keys.durable(draft.queue)
-        try await draft.durability.check(marker: marker, in: store.context)
+        let promise = try await draft.durability.prepare(marker: marker, in: store.context)
         try await store.claim(key)
         let creation = try await store.create([draft], in: draft.queue, key: key)
-        try await draft.durability.confirm(marker: marker, in: store.context)
+        try await promise.confirm()
         switch creation.outcomes[0] {
         case .created(let id):
             exchange.stashHeader("Location", "/api/jobs/\(id)")
@@ -121,7 +121,7 @@ final class JobEndpoints {
         let words = try await store.run(
             JobScripts.change, id.queue,
             ["", "edit", id.digits, String(old.version), dueMs, String(draft.priority.targetMs), String(dropped.count)]
-                + dropped + fields, extraKeys: [""])
+                + dropped + fields)
         try JobEndpoints.refuse(words, id, "edited")
         JobEndpoints.reply(exchange, 200, try await store.find(id))
     }
@@ -129,7 +129,7 @@ final class JobEndpoints {
     private func delete(_ exchange: Exchange) async throws {
         let id = try JobEndpoints.id(exchange)
         let words = try await store.run(
-            JobScripts.change, id.queue, ["", "delete", id.digits, try JobEndpoints.version(exchange)], extraKeys: [""])
+            JobScripts.change, id.queue, ["", "delete", id.digits, try JobEndpoints.version(exchange)])
         try JobEndpoints.refuse(words, id, "deleted")
         exchange.beginReply(204)
         exchange.finishReply(contentType: nil) { _ in }
@@ -142,7 +142,7 @@ final class JobEndpoints {
         let record = key?.record(status: 200, body: "") ?? ""
         let words = try await store.run(
             JobScripts.change, id.queue, [record, op, id.digits, try JobEndpoints.version(exchange)],
-            extraKeys: [key.map { store.keys.answer($0, id.queue) } ?? ""])
+            record: key.map { store.keys.answer($0, id.queue) })
         if words.first == "recorded", let key, let last = words.last {
             _ = try key.answer(in: last)
         } else {
