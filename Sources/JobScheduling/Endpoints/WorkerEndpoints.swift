@@ -9,17 +9,23 @@ final class WorkerEndpoints {
     private let store: JobStore
     private var isDraining = false
     private var lastCall = Int(WallClock.nowUs())
+    /// How many calls of a kind may wait on a loop: each asks Redis again and again.
+    private static let mostAtOnce = 1000
     /// How often a call that waits looks again.
     private static let pollUs: Int64 = 200_000
 
     init(store: JobStore) { self.store = store }
 
     func add(to routes: Routes) {
-        routes.on(.post, "/api/workers/lease", role: .work) { [unowned self] exchange, _ in try await lease(exchange) }
-        routes.on(.post, "/api/workers/heartbeat", role: .work) { [unowned self] exchange, _ in
+        let most = WorkerEndpoints.mostAtOnce
+        routes.on(.post, "/api/workers/lease", role: .work, atOnce: most) { [unowned self] exchange, _ in
+            try await lease(exchange)
+        }
+        routes.on(.post, "/api/workers/heartbeat", role: .work, atOnce: most) { [unowned self] exchange, _ in
             try await heartbeat(exchange)
         }
-        routes.on(.post, "/api/workers/finish", role: .work) { [unowned self] exchange, _ in try await finish(exchange)
+        routes.on(.post, "/api/workers/finish", role: .work, atOnce: most) { [unowned self] exchange, _ in
+            try await finish(exchange)
         }
         routes.on(.get, "/api/workers", role: .read) { [unowned self] exchange, _ in try await list(exchange) }
     }
