@@ -21,8 +21,9 @@ func service(_ name: String, dependencies: [Target.Dependency], lua area: String
 }
 
 /// Tests that start real servers.
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name + "Tests", dependencies: dependencies + ["TestSupport"], cSettings: gnu)
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(
+        name: name + "Tests", dependencies: dependencies + ["TestSupport"], exclude: exclude, cSettings: gnu)
 }
 
 let package = Package(
@@ -133,7 +134,7 @@ let package = Package(
                 "Telemetry",
             ]),
         tests("Webhooks", ["Bytes", "EventLoops", "HTTP", "Webhooks"]),
-        tests("Fleet", ["Bytes", "Digests", "EventLoops", "JSON", "Quartermaster"]),
+        tests("Fleet", ["Bytes", "Digests", "EventLoops", "JSON", "Quartermaster"], exclude: ["Deploy/Manifests"]),
     ]
 )
 
