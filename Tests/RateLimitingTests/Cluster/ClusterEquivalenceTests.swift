@@ -26,6 +26,21 @@ extension Integration.Clusters {
             return "\(who)\"ip\":\"\(address)\",\"endpoint\":\"\(endpoint)\",\"tier\":\"\(tier)\""
         }
 
+        /// What a refund did, by rule. A key that says nothing is gone a moment later, so none is as good as a full one.
+        private static func results(_ answer: HTTPAnswer) -> [String] {
+            (answer["results"]?.elements ?? []).map { result in
+                let (rule, word) = (result["rule"]?.string ?? "", result["result"]?.string ?? "")
+                let limit = limits[rule] ?? 0
+                let remaining = result["remaining"]?.int ?? (word == "nothing" ? limit : -1)
+                return remaining == limit ? "\(rule) full" : "\(rule) \(word) \(remaining)"
+            }
+        }
+
+        private static let limits = [
+            "user": 25, "user-bucket": 30, "address": 35, "all": 70, "tier": 40, "places": 12, "watched": 20,
+            "watched-user": 9,
+        ]
+
         @Test func oneByOne() throws {
             let cluster = try SharedCluster.cluster
             let many = try TestServer(cluster: cluster)
@@ -50,13 +65,14 @@ extension Integration.Clusters {
                 case 0:
                     let body = "{\(subject),\"amount\":\(random.int(1...4))}"
                     let answers = try both("/refund", (body, body))
-                    try #require(answers.0.text == answers.1.text, "\(place): refund \(answers.1.text)")
+                    try #require(Self.results(answers.0) == Self.results(answers.1), "\(place): refund")
                 case 1, 2:
                     guard let (subject, receipt) = receipts.isEmpty ? nil : receipts.removeLast() else { continue }
                     let answers = try both(
                         "/refund",
                         ("{\(subject),\"receipt\":\"\(receipt.0)\"}", "{\(subject),\"receipt\":\"\(receipt.1)\"}"))
-                    try #require(answers.0.text == answers.1.text, "\(place): receipt of \(subject)")
+                    try #require(
+                        Self.results(answers.0) == Self.results(answers.1), "\(place): receipt of \(subject)")
                 case 3 where random.oneIn(3):
                     let body = "{\(subject)}"
                     let answers = try both("/reset", (body, body))
