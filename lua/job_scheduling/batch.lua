@@ -1,5 +1,5 @@
 -- Opens, seals and drops a batch. Its jobs are enqueued in between, as held. Joined behind take.lua.
--- KEYS    1 beginning of the queue's keys
+-- KEYS    1 beginning of the queue's keys  2 guard
 -- ARGV    now, run id, `open`, `release` or `drop`, batch; for open: name, how many jobs, callback (job) or empty
 -- RETURNS `open` (made, or as it was), `sealed` (every job is released), `more` (call again), `gone`
 -- EFFECTS the batch's hash; released or removed jobs, at most 400 in a call

@@ -1,5 +1,5 @@
 -- Creates jobs: all of them or, when one cannot be, none. Joined behind ends.lua.
--- KEYS    1 beginning of the queue's keys  2 idempotency record (string) or empty
+-- KEYS    1 beginning of the queue's keys  2 idempotency record (string), where there is one; last the guard
 -- ARGV    now, run id, the record's beginning (empty for none), batch and how many of its jobs are here (`id 500`, empty for none), count; then per job: type, place
 --         (`ready`, `delayed`, `schedules`, `idle`, `waiting`, `held`), when (ms: for ready how long it may wait, for delayed and
 --         schedules when it is due, else 0), special (`1` or empty), how many words follow, then fields and values of the job's hash. `after` in a value names jobs by number or, of the
@@ -9,8 +9,9 @@
 --         (`unknown-dependency`, `impossible-demand`) and its subject; or `broken` (the batch is gone)
 -- EFFECTS jobs and their sets, unique keys, dependants, followers, wake-up markers, events
 -- COST    O(n) for n jobs, at most 1000, and their dependencies
-if KEYS[2] ~= '' then
-  local record = call('GET', KEYS[2])
+local record_key = #KEYS == 3 and KEYS[2]
+if record_key then
+  local record = call('GET', record_key)
   if record then return { 'recorded', record } end
 end
 local batch, enqueued = match(ARGV[4], '^(%S+) (%d+)$')
@@ -189,8 +190,8 @@ if batch then
   call('HINCRBY', hash, 'enqueued', #jobs)
   call('ZADD', base .. 'unsealed', 'XX', format('%d', now + 60000), batch)
 end
-if KEYS[2] ~= '' then
-  call('SET', KEYS[2], ARGV[3] .. table.concat(answer, ' ', 2), 'PX', 86400000)
+if record_key then
+  call('SET', record_key, ARGV[3] .. table.concat(answer, ' ', 2), 'PX', 86400000)
 end
 finish_up()
 return answer

@@ -1,5 +1,5 @@
 -- Makes the runs of a schedule whose slot has come. Joined behind runs.lua.
--- KEYS    1 beginning of the queue's keys
+-- KEYS    1 beginning of the queue's keys  2 guard
 -- ARGV    now, run id, schedule (job), the slot that it is at (ms), its next slot (ms, 0 for none), how many slots were
 --         left out, then the slots to run (ms)
 -- RETURNS `fired` and the runs' numbers, or `taken` (another replica was first)

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Renews the leases of a worker, tells it which executions to end, and takes back what it does not know of. Joined behind
 -- take.lua.
--- KEYS    1 beginning of the queue's keys
+-- KEYS    1 beginning of the queue's keys  2 guard
 -- ARGV    now, run id, worker, what the worker says of itself (fields and values, their count first), then per execution:
 --         job, token, progress (JSON or empty)
 -- RETURNS per execution `ok`, `cancel`, `preempt`, `stale` or `gone`

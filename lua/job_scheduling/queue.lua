@@ -1,8 +1,10 @@
 -- What the scripts of a queue share: its time, its moves from set to set, its wake-up markers, its events. Joined in front
 -- of every script of this folder.
 --
--- KEYS[1] is the beginning of every key of one queue, `qm:jobs:{default}:`; all of them are in one slot. Jobs are named by
--- their number, 12 digits. ARGV[1] is the time (ms) or empty for Redis's own, ARGV[2] the server's run id or empty.
+-- KEYS[1] is the beginning of every key of one queue, `qm:jobs:{default}:`; all of them are in one slot. The last of KEYS is
+-- the guard, `qm:jobs:{default}:whole`, which never exists: while the slot is being moved, Redis refuses a call that names
+-- several keys of which any is missing, so that no script runs on a half of the queue. Jobs are named by their number, 12
+-- digits. ARGV[1] is the time (ms) or empty for Redis's own, ARGV[2] the server's run id or empty.
 --
 -- A job is in exactly one of the sorted sets, by what its `state` begins with:
 --   ready:<type>   deadline   pending           delayed    due        pending, retrying

@@ -1,5 +1,5 @@
 -- Changes what holds for a whole queue. Joined behind queue.lua.
--- KEYS    1 beginning of the queue's keys
+-- KEYS    1 beginning of the queue's keys  2 guard
 -- ARGV    now, run id, then `pause`, `resume`, `type` with its name and settings (`concurrency=5 rate=10/1000 …`), `pools`
 --         with names and capacities, or `alert` with a type (or `*`) and a URL (empty for none)
 -- RETURNS `done`

@@ -19,10 +19,9 @@ final class JobStore {
         keys = QueueKeys(prefix: context.process.prefix)
     }
 
-    /// What every script is told first: a given time (none: Redis's own), and which server we think we talk to.
-    var head: [String] { ["", runID] }
-
-    var runID: String { context.redis.serverInfo["run_id"] ?? "" }
+    /// What every script of these keys is told first: a given time (none: Redis's own), and which server we think we talk
+    /// to.
+    func head(_ base: String) -> [String] { ["", base.withByteView { context.redis.serverRunID(of: $0) }] }
 
     // MARK: Creating
 
@@ -49,15 +48,17 @@ final class JobStore {
         key: IdempotencyKey? = nil, field: (Int) -> String = { _ in "" }
     ) async throws -> Creation {
         try await list(queue)
+        let base = keys.base(queue)
         let recordStart = key.map { $0.record(status: 201, body: "") } ?? ""
-        var arguments = head + [recordStart, batch.map { "\($0.name) \($0.enqueued)" } ?? "", String(drafts.count)]
+        var arguments =
+            head(base) + [recordStart, batch.map { "\($0.name) \($0.enqueued)" } ?? "", String(drafts.count)]
         for draft in drafts {
             arguments += [draft.type] + (batch != nil ? ["held", "0"] : waits ? ["waiting", "0"] : place(draft))
             let fields = draft.fields(inBatch: batch?.name)
             arguments += [draft.isSpecial || batch != nil ? "1" : "", String(fields.count)] + fields
         }
         let reply = try await context.redis.run(
-            JobScripts.enqueue, keys: [keys.base(queue), key.map { keys.answer($0, queue) } ?? ""],
+            JobScripts.enqueue, keys: QueueKeys.ofScript(base, record: key.map { keys.answer($0, queue) }),
             arguments: arguments, budgetUs: JobStore.budgetUs)
         let result = try creation(reply.words, queue: queue, drafts: drafts, key: key, field: field)
         tellWhatIsDue(drafts, queue, createdMs: result.createdMs)
@@ -167,7 +168,8 @@ final class JobStore {
     func read(_ queue: QueueName, _ numbers: [String]) async throws -> [JobRecord] {
         guard !numbers.isEmpty else { return [] }
         let reply = try await context.redis.run(
-            JobScripts.read, keys: [keys.base(queue)], arguments: numbers, budgetUs: JobStore.budgetUs)
+            JobScripts.read, keys: QueueKeys.ofScript(keys.base(queue)), arguments: numbers, budgetUs: JobStore.budgetUs
+        )
         guard case .array(let jobs) = reply else { throw RedisError.unexpectedReply("read") }
         return jobs.compactMap { JobRecord(queue: queue, reply: $0.words) }
     }
@@ -187,11 +189,15 @@ final class JobStore {
     // MARK: Changing
 
     /// Runs a script of a queue whose reply is words.
-    func run(_ script: Script, _ queue: QueueName, _ arguments: [String], extraKeys: [String] = []) async throws
-        -> [String]
-    {
-        try await context.redis.run(
-            script, keys: [keys.base(queue)] + extraKeys, arguments: head + arguments, budgetUs: JobStore.budgetUs
+    /// - Parameter record: the key of an answer's record.
+    func run(
+        _ script: Script, _ queue: QueueName, _ arguments: [String], record: String? = nil,
+        budgetUs: Int64 = JobStore.budgetUs
+    ) async throws -> [String] {
+        let base = keys.base(queue)
+        return try await context.redis.run(
+            script, keys: QueueKeys.ofScript(base, record: record), arguments: head(base) + arguments,
+            budgetUs: budgetUs
         ).words
     }
 }

@@ -47,9 +47,10 @@ final class WorkerPresence {
             options.queues?.map(\.text).joined(separator: ",") ?? "", "cpuPercent", String(Int(percent.rounded())),
             "memoryBytes", String(usage.memoryBytes), "pid", String(getpid()),
         ]
-        let arguments = store.head + [group.name, String(facts.count)] + facts
+        let arguments = store.head(store.keys.workers) + [group.name, String(facts.count)] + facts
         _ = try? await store.context.redis.run(
-            JobScripts.heartbeat, keys: [store.keys.workers], arguments: arguments, budgetUs: 2_000_000)
+            JobScripts.heartbeat, keys: QueueKeys.ofScript(store.keys.workers), arguments: arguments,
+            budgetUs: 2_000_000)
     }
 
     /// CPU time of the process so far, and its resident memory.

@@ -86,20 +86,24 @@ final class RuleEndpoints {
         let draft = try RuleDraft(try exchange.jsonBody())
         let id = exchange.parameter(0)
         let expected = try exchange.ifMatch()
+        var before: Int?
         let rule = try await changeAndBind { rules in
             let old = try find(id, in: rules)
             try expected.check(old.version)
+            before = old.version
             let rule = try RuleChanges.replace(old, with: draft, in: rules)
             return RuleStore.Plan([.put(rule)], rule)
         }
-        RuleEndpoints.reply(exchange, 200, rule)
+        RuleEndpoints.reply(exchange, 200, rule, before: before)
     }
 
     private func delete(_ exchange: Exchange) async throws {
         let id = exchange.parameter(0)
         let expected = try exchange.ifMatch()
         try await changeAndBind { rules in
-            try expected.check(try find(id, in: rules).version)
+            let old = try find(id, in: rules)
+            try expected.check(old.version)
+            exchange.change = Change(id, before: old.version)
             return RuleStore.Plan([.delete(id: id)], ())
         }
         exchange.beginReply(204)
@@ -132,7 +136,8 @@ final class RuleEndpoints {
         return rule
     }
 
-    private static func reply(_ exchange: Exchange, _ status: Int, _ rule: Rule) {
+    private static func reply(_ exchange: Exchange, _ status: Int, _ rule: Rule, before: Int? = nil) {
+        exchange.change = Change(rule.id, before: before, after: rule.version)
         exchange.stashHeader("ETag", "\"\(rule.version)\"")
         exchange.reply(status, json: rule.json)
     }

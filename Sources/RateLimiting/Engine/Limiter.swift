@@ -49,7 +49,7 @@ final class Limiter: EndOfTick, CheckBatchOwner {
 
     /// Replaces the rules. Open calls keep theirs.
     func replaceRules(_ rules: RuleSet) {
-        guard rules.revision != self.rules.revision else { return }
+        guard rules.revision != self.rules.revision || rules.tokenRules != self.rules.tokenRules else { return }
         matcher = Matcher(rules)
         denials.dropAll()
         epoch += 1

@@ -22,9 +22,8 @@ final class ScriptedQueue {
     // MARK: Scripts
 
     @discardableResult
-    func run(_ script: Script, _ arguments: [String], keys: [String] = []) throws -> [String] {
-        let all = [base] + keys
-        let reply = try call(script, all, [String(nowMs), serverID] + arguments)
+    func run(_ script: Script, _ arguments: [String], record: String? = nil) throws -> [String] {
+        let reply = try call(script, QueueKeys.ofScript(base, record: record), [String(nowMs), serverID] + arguments)
         return reply.elements.isEmpty ? [reply.text] : reply.elements.map(\.text)
     }
 
@@ -57,7 +56,7 @@ final class ScriptedQueue {
             let place = batch == nil ? [job.place, String(job.dueMs)] : ["held", "0"]
             arguments += [job.type] + place + [isSpecial || batch != nil ? "1" : "", String(fields.count)] + fields
         }
-        let words = try run(JobScripts.enqueue, arguments, keys: [""])
+        let words = try run(JobScripts.enqueue, arguments)
         guard words.first == "created" else { return (0, words) }
         return (Int(words[2]) ?? 0, Array(words.dropFirst(3)))
     }
@@ -158,7 +157,7 @@ final class ScriptedQueue {
                 "delayed", "waiting", "schedules", "idle", "ended", "dead",
             ]
         for set in sets {
-            let reply = try call(JobScripts.audit, [base], [set, "0", "1000"])
+            let reply = try call(JobScripts.audit, QueueKeys.ofScript(base), [set, "0", "1000"])
             faults += reply.elements.map { set + ": " + $0.text }
         }
         return faults
