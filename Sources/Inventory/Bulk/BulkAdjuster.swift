@@ -101,7 +101,7 @@ final class BulkAdjuster {
         while true {
             do {
                 let reply = try await lanes.context.redis.run(
-                    InventoryScripts.bulk, keys: skus.map { lanes.keys.stock($0) }, arguments: arguments,
+                    InventoryScripts.bulk, keys: skus.map { lanes.keys.stock($0) } + [lanes.keys.whole(skus[0])], arguments: arguments,
                     budgetUs: BulkAdjuster.budgetUs)
                 if case .array(let words) = reply { return words }
             } catch {
@@ -112,7 +112,7 @@ final class BulkAdjuster {
     }
 
     private func announce(_ skus: [SKU]) async throws {
-        let ms = String(try await lanes.nowMs() + BulkAdjuster.lookAfterMs)
+        let ms = String(try await lanes.nowMs(of: lanes.keys.stock(skus[0])) + BulkAdjuster.lookAfterMs)
         let redis = lanes.context.redis
         let groups = Dictionary(grouping: skus) { lanes.keys.due($0) }
         _ = try await together(Array(groups), on: lanes.context.loop) { due, skus in

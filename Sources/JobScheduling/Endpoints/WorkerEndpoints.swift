@@ -10,6 +10,8 @@ final class WorkerEndpoints {
     private var isDraining = false
     /// Numbers the calls of workers that do not do so themselves; a worker's next call may come to another replica.
     private var lastCall = Int.random(in: 0..<(1 << 52))
+    /// How many calls of a kind may wait on a loop: each asks Redis again and again.
+    private static let mostAtOnce = 1000
     /// How often a call that waits looks again.
     private static let pollUs: Int64 = 200_000
     /// How long one of several queues is waited for.
@@ -18,11 +20,15 @@ final class WorkerEndpoints {
     init(store: JobStore) { self.store = store }
 
     func add(to routes: Routes) {
-        routes.on(.post, "/api/workers/lease", role: .work) { [unowned self] exchange, _ in try await lease(exchange) }
-        routes.on(.post, "/api/workers/heartbeat", role: .work) { [unowned self] exchange, _ in
+        let most = WorkerEndpoints.mostAtOnce
+        routes.on(.post, "/api/workers/lease", role: .work, atOnce: most) { [unowned self] exchange, _ in
+            try await lease(exchange)
+        }
+        routes.on(.post, "/api/workers/heartbeat", role: .work, atOnce: most) { [unowned self] exchange, _ in
             try await heartbeat(exchange)
         }
-        routes.on(.post, "/api/workers/finish", role: .work) { [unowned self] exchange, _ in try await finish(exchange)
+        routes.on(.post, "/api/workers/finish", role: .work, atOnce: most) { [unowned self] exchange, _ in
+            try await finish(exchange)
         }
         routes.on(.get, "/api/workers", role: .read) { [unowned self] exchange, _ in try await list(exchange) }
     }
