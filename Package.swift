@@ -110,10 +110,8 @@ let package = Package(
         .testTarget(name: "TimeZonesTests", dependencies: ["TimeZones"]),
         .testTarget(name: "EventLoopsTests", dependencies: ["EventLoops"], cSettings: gnu),
         .testTarget(name: "ServicesTests", dependencies: ["Bytes", "Digests", "JSON", "Services"], cSettings: gnu),
-        .testTarget(
-            name: "ApplicationTests", dependencies: ["Application", "Bytes", "HTTP", "JSON", "Services", "Telemetry"],
-            cSettings: gnu),
         .testTarget(name: "TidyTests"),
+        tests("Application", ["Application", "Bytes", "Digests", "HTTP", "JSON", "Services", "Telemetry"]),
         tests("Redis", ["Bytes", "EventLoops", "Redis"]),
         tests(
             "RateLimiting",
