@@ -69,6 +69,10 @@ struct Setting: Sendable {
                 configuration.redisURL.flatMap { try? RedisConfiguration(url: $0) }.map(\.description) ?? ""
             }),
         Setting(
+            name: "redis-file", value: "FILE", help: "a file that holds the URL, which may have a password, instead",
+            read: { (text, settings) throws(ConfigurationError) in settings.redisFile = text },
+            show: { $0.redisFile ?? "" }),
+        Setting(
             name: "embedded", value: nil, help: "start a Redis of our own in the data directory",
             read: { (text, settings) throws(ConfigurationError) in settings.isEmbedded = try flag(text) },
             show: { String($0.isEmbedded) }),

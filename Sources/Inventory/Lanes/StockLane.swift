@@ -73,8 +73,7 @@ final class StockLane {
         self.keys = keys
         self.counters = counters
         commit = GroupCommit(keys: keys)
-        connection = ExclusiveConnection(
-            loop: context.loop, configuration: context.process.redis, scripts: InventoryScripts.all)
+        connection = ExclusiveConnection(of: context.redis, scripts: InventoryScripts.all)
         connection.onReady = { [weak self] in
             self?.mustUnwatch = false
             self?.readAhead = nil

@@ -6,6 +6,10 @@ struct PendingCalls {
         var deadlineUs: Int64
         /// Whether the call was sent with the script's text, so that NOSCRIPT cannot be the answer to it.
         var sentText = false
+        /// How often the call was sent elsewhere before.
+        var redirections: UInt8 = 0
+        /// Whether the call stands behind an ASKING.
+        var isAsking = false
     }
 
     private var entries: [Entry?] = Array(repeating: nil, count: 64)

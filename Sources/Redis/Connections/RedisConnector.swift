@@ -9,12 +9,22 @@ final class RedisConnector {
     typealias Preparation = (RedisLink) async throws -> Void
 
     private let loop: EventLoop
+    private weak var topology: RedisTopology?
     private let configuration: RedisConfiguration
     private let prepare: Preparation
     private var state = RedisConnectionState()
-    /// What the name stands for; after an attempt that failed the next one is tried.
-    private var addresses: [Sockets.Address] = []
+    /// Where to; another place counts from the next attempt.
+    var place: RedisPlace
+    /// What the place and the name stand for; after an attempt that failed the next one is tried.
+    private var targets: [Target] = []
     private var failedAttempts = 0
+    /// Where the connection leads, as it was named to us.
+    private(set) var address: RedisConfiguration.Address?
+
+    private struct Target: Sendable {
+        let address: RedisConfiguration.Address
+        let numeric: Sockets.Address
+    }
     private var timer: LoopTimer?
     private var attemptTimer: LoopTimer?
     private var waiters: [Int: () -> Void] = [:]
@@ -28,15 +38,45 @@ final class RedisConnector {
     /// Where the links count what they do, if anyone wants to know.
     var traffic: RedisTraffic?
 
-    init(loop: EventLoop, configuration: RedisConfiguration, prepare: @escaping Preparation) {
-        self.loop = loop
-        self.configuration = configuration
+    /// - Parameter configuration: how to be let in; nil: as the topology's servers do.
+    init(
+        topology: RedisTopology, place: RedisPlace, configuration: RedisConfiguration? = nil,
+        prepare: @escaping Preparation
+    ) {
+        self.topology = topology
+        self.place = place
+        self.configuration = configuration ?? topology.configuration
         self.prepare = prepare
+        loop = topology.loop
     }
 
-    func start() { perform(state.handle(.started)) }
+    func start() {
+        topology?.add(self)
+        perform(state.handle(.started))
+    }
 
-    func close() { perform(state.handle(.closed)) }
+    func close() {
+        topology?.remove(self)
+        perform(state.handle(.closed))
+    }
+
+    /// The server that was connected to is no use: the place's next one may be.
+    func tryAnother() {
+        failedAttempts += 1
+        link?.close()
+    }
+
+    /// Goes where the place is now, if it is elsewhere than we are.
+    func follow() {
+        let known = topology?.known(place) ?? []
+        if known.isEmpty { return }
+        switch state.phase {
+        case .connecting, .preparing, .ready:
+            if let address, !known.contains(address) { perform(state.handle(.moved)) }
+        case .backingOff: perform(state.handle(.moved))
+        case .idle, .resolving, .closed: break
+        }
+    }
 
     private func perform(_ action: RedisConnectionState.Action) {
         switch action {
@@ -66,21 +106,34 @@ final class RedisConnector {
     deinit { (link ?? unfinished)?.close() }
 
     private func resolve() {
-        switch configuration.address {
-        case .unix(let path):
-            addresses = [.unix(path: path)]
-            perform(state.handle(.resolved))
-        case .tcp(let host, let port):
-            loop.spawn { [self] in
-                let found = await BlockingPool.shared.run { Resolver.numericAddresses(of: host) }
-                addresses = found.map { .tcp(host: $0, port: port) }
-                perform(state.handle(found.isEmpty ? .failed : .resolved))
+        timer = nil
+        if case .one(.unix(let path)) = configuration.topology {
+            targets = [Target(address: .unix(path: path), numeric: .unix(path: path))]
+            return perform(state.handle(.resolved))
+        }
+        loop.spawn { [self] in
+            let addresses = await topology?.addresses(of: place) ?? []
+            targets = await BlockingPool.shared.run { RedisConnector.targets(addresses) }
+            perform(state.handle(targets.isEmpty ? .failed : .resolved))
+        }
+    }
+
+    /// Blocks.
+    private static func targets(_ addresses: [RedisConfiguration.Address]) -> [Target] {
+        addresses.flatMap { address -> [Target] in
+            switch address {
+            case .unix(let path): [Target(address: address, numeric: .unix(path: path))]
+            case .tcp(let host, let port):
+                Resolver.numericAddresses(of: host).map {
+                    Target(address: address, numeric: .tcp(host: $0, port: port))
+                }
             }
         }
     }
 
     private func connect() {
-        let address = addresses[failedAttempts % addresses.count]
+        let target = targets[failedAttempts % targets.count]
+        address = target.address
         let link = RedisLink(loop: loop, configuration: configuration)
         unfinished = link
         link.traffic = traffic
@@ -95,7 +148,7 @@ final class RedisConnector {
             }
         }
         attemptTimer = loop.after(us: configuration.connectTimeoutUs) { [weak self] in self?.unfinished?.close() }
-        link.open(address)
+        link.open(target.numeric)
     }
 
     private func prepareLink() {
@@ -103,6 +156,7 @@ final class RedisConnector {
         loop.spawn { [self] in
             do {
                 try await letIn(link)
+                try await checkRole(link)
                 try await prepare(link)
                 if link === unfinished { perform(state.handle(.prepared)) }
             } catch {
@@ -141,6 +195,15 @@ final class RedisConnector {
         }
         if configuration.database != 0 {
             _ = try await link.send(["SELECT", String(configuration.database)])
+        }
+    }
+
+    /// Sentinel's word may be old, and a master that was may not know yet that it is none.
+    private func checkRole(_ link: RedisLink) async throws(RedisError) {
+        guard let topology, topology.mustBeMaster(place) else { return }
+        guard case .array(let role) = try await link.send(["ROLE"]), role.first?.string == "master" else {
+            topology.sentinels?.wasWrong()
+            throw .unexpectedReply("the server that Sentinel names is no master")
         }
     }
 

@@ -15,6 +15,8 @@ struct RedisConnectionState: Equatable {
 
     enum Event: CaseIterable {
         case started, resolved, connected, prepared, failed, retryDue, closed
+        /// The server to be asked is another.
+        case moved
     }
 
     enum Action: Equatable {
@@ -41,7 +43,7 @@ struct RedisConnectionState: Equatable {
         case (_, .closed):
             phase = .closed
             return .tearDown
-        case (.idle, .started), (.backingOff, .retryDue):
+        case (.idle, .started), (.backingOff, .retryDue), (.backingOff, .moved):
             phase = .resolving
             return .resolve
         case (.resolving, .resolved):
@@ -59,6 +61,10 @@ struct RedisConnectionState: Equatable {
             let delayUs = RedisConnectionState.firstRetryUs << Int64(min(failures, 10))
             failures += 1
             return .retry(afterUs: min(delayUs, RedisConnectionState.longestRetryUs))
+        case (.connecting, .moved), (.preparing, .moved), (.ready, .moved):
+            phase = .backingOff
+            failures = 0
+            return .retry(afterUs: 0)
         // Late news of something that is over.
         default: return .nothing
         }

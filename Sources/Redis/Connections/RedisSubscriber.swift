@@ -3,16 +3,18 @@ import EventLoops
 
 /// A connection that only listens: channels are subscribed to again whenever it is made anew. What was published while
 /// it was away is lost, so `onResubscribed` is the moment to look at what is true now.
+///
+/// In a cluster it leads to any node: what is published on one reaches all.
 public final class RedisSubscriber {
-    private let loop: EventLoop
+    private let topology: RedisTopology
     private var connector: RedisConnector!
     private var channels: [(name: String, receive: (ByteView) -> Void)] = []
     /// Called each time all channels are subscribed to.
     public var onResubscribed: (() -> Void)?
 
-    public init(loop: EventLoop, configuration: RedisConfiguration) {
-        self.loop = loop
-        connector = RedisConnector(loop: loop, configuration: configuration) { [weak self] link in
+    public init(of redis: RedisClient) {
+        topology = redis.topology
+        connector = RedisConnector(topology: topology, place: .anyNode) { [weak self] link in
             guard let self else { throw RedisError.unavailable }
             try await subscribe(link)
         }
@@ -26,7 +28,10 @@ public final class RedisSubscriber {
         channels.append((channel, receive))
     }
 
-    public func start() { connector.start() }
+    public func start() {
+        topology.start()
+        connector.start()
+    }
 
     public func close() { connector.close() }
 

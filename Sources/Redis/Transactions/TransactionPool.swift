@@ -4,7 +4,8 @@ import EventLoops
 /// bounded; who comes when all are out waits for one within its budget, in order.
 final class TransactionPool {
     private let loop: EventLoop
-    private let configuration: RedisConfiguration
+    private unowned let topology: RedisTopology
+    private let place: RedisPlace
     private var idle: [RedisConnector] = []
     private var leased = 0
     /// Called with true when a lease has become free for them, oldest first.
@@ -14,9 +15,10 @@ final class TransactionPool {
     private static let mostIdle = 16
     static let mostLeased = 64
 
-    init(loop: EventLoop, configuration: RedisConfiguration) {
-        self.loop = loop
-        self.configuration = configuration
+    init(topology: RedisTopology, place: RedisPlace) {
+        loop = topology.loop
+        self.topology = topology
+        self.place = place
     }
 
     /// A connection that nobody else uses, made when none is idle. Give it back, or end it.
@@ -31,7 +33,7 @@ final class TransactionPool {
             if let link = connector.link { return (connector, link) }
             connector.close()
         }
-        let connector = RedisConnector(loop: loop, configuration: configuration) { _ in }
+        let connector = RedisConnector(topology: topology, place: place) { _ in }
         connector.start()
         guard let link = await connector.whenReady(timeoutUs: deadlineUs - loop.nowUs), !isClosed else {
             end(connector)

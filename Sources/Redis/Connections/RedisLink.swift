@@ -34,7 +34,11 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
     /// Hears replies when no call waits: messages of a subscription.
     var onMessage: ((ReplyView) -> Void)?
     var onNoScript: (() -> Void)?
+    /// Hears error replies first; true: the call was taken over and will be completed elsewhere.
+    var onRefusal: ((PendingCalls.Entry, ByteView) -> Bool)?
     var traffic: RedisTraffic?
+    /// Where it leads, as numbers.
+    private(set) var host = ""
 
     init(loop: EventLoop, configuration: RedisConfiguration) {
         self.loop = loop
@@ -48,6 +52,7 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
 
     /// Begins to connect to a numeric address or a socket.
     func open(_ address: Sockets.Address) {
+        if case .tcp(let name, _) = address { host = name }
         let made: UnsafeMutablePointer<redisAsyncContext>? =
             switch address {
             case .unix(let path): redisAsyncConnectUnix(path)
@@ -116,7 +121,7 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
         confirmations = nil
         unconfirmed?.finished(false)
         let closed = onClosed
-        (onConnected, onClosed, onMessage, onNoScript) = (nil, nil, nil, nil)
+        (onConnected, onClosed, onMessage, onNoScript, onRefusal) = (nil, nil, nil, nil, nil)
         closed?()
     }
 
@@ -131,14 +136,18 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
     // MARK: Sending
 
     /// Sends `call` with the tick's others; it completes at once when the connection cannot take it.
-    func send(_ call: any RedisCall, deadlineUs: Int64, asText: Bool = false) {
+    func send(
+        _ call: any RedisCall, deadlineUs: Int64, asText: Bool = false, redirections: UInt8 = 0, isAsking: Bool = false
+    ) {
         guard let context else { return call.completed(.failure(.unavailable)) }
         guard pending.count < maxPending else { return call.completed(.failure(.overloaded)) }
         writer.buffer.removeAll()
         writer.sendsScriptText = asText
         call.encode(to: writer)
         if pending.isEmpty { lastByteUs = loop.nowUs }
-        pending.append(PendingCalls.Entry(call: call, deadlineUs: deadlineUs, sentText: asText))
+        pending.append(
+            PendingCalls.Entry(
+                call: call, deadlineUs: deadlineUs, sentText: asText, redirections: redirections, isAsking: isAsking))
         let command = writer.finish()
         let result = redisAsyncFormattedCommand(
             context, linkReplied, Unmanaged.passUnretained(self).toOpaque(),
@@ -148,6 +157,12 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
             return call.completed(.failure(.unavailable))
         }
         watchDeadline(deadlineUs)
+    }
+
+    /// Sends `call` as one that was sent here by the node that has the slot until all of its keys are here.
+    func ask(_ call: any RedisCall, deadlineUs: Int64, asText: Bool = false, redirections: UInt8) {
+        send(CommandCall(["ASKING"]) { _ in }, deadlineUs: deadlineUs)
+        send(call, deadlineUs: deadlineUs, asText: asText, redirections: redirections, isAsking: true)
     }
 
     func wantsToWrite() {
@@ -202,8 +217,12 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
         guard view.isError else { return call.completed(.success(view)) }
         if !entry.sentText, view.bytes.hasPrefix(RedisLink.unknownScript) {
             onNoScript?()
-            return send(call, deadlineUs: entry.deadlineUs, asText: true)
+            if entry.isAsking {
+                return ask(call, deadlineUs: entry.deadlineUs, asText: true, redirections: entry.redirections)
+            }
+            return send(call, deadlineUs: entry.deadlineUs, asText: true, redirections: entry.redirections)
         }
+        if let onRefusal, onRefusal(entry, view.bytes) { return }
         call.completed(.failure(RedisError(reply: view.bytes)))
     }
 
