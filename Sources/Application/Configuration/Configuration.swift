@@ -18,6 +18,7 @@ public struct Configuration: Sendable {
     public var rulesFile: String?
     public var tokensFile: String?
     public var trustedProxies: [AddressBlock] = []
+    public var allowedHosts: [String] = []
     public var logLevel = LogLevel.info
     public var logFormat: LogFormat?
     public var drainDelayMs = 0

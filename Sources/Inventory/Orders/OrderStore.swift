@@ -50,15 +50,21 @@ enum OrderAnswer: Sendable {
     }
 }
 
-/// Reservations over several SKUs. Each step is one script call on one Redis, so there is nothing that could deadlock, and
-/// nothing that could be left half done; a call whose answer is lost is made again under the same id.
+/// Reservations over several SKUs. On one Redis each step is one script call, so there is nothing that could deadlock, and
+/// nothing that could be left half done; a call whose answer is lost is made again under the same id. A cluster does the
+/// same line by line.
 final class OrderStore {
     private let lanes: StockLanes
+    /// On a cluster.
+    let cluster: ClusterOrders?
     private static let replyBudgetUs: Int64 = 2_000_000
     /// After this a sweeper looks for what a call left behind, should its caller die.
     private static let lookAfterMs = 5000
 
-    init(lanes: StockLanes) { self.lanes = lanes }
+    init(lanes: StockLanes) {
+        self.lanes = lanes
+        cluster = lanes.context.redis.isCluster ? ClusterOrders(lanes: lanes) : nil
+    }
 
     /// The SKUs of a reservation; nil where there is none.
     func skus(_ suffix: String) async throws -> [SKU]? {
@@ -68,14 +74,13 @@ final class OrderStore {
         return reply.string?.split(separator: " ").compactMap { SKU(String($0)) }
     }
 
-    /// Does one operation (as in `lua/inventory/order.lua`).
-    /// - Parameter order: of a new reservation: the order that lists it.
-    func perform(
-        _ operation: [JSONValue.Member], suffix: String, skus: [SKU], order: String? = nil, drains: Bool = false
-    ) async throws -> OrderAnswer {
+    func perform(_ step: OrderStep, suffix: String, skus: [SKU], actor: String = "") async throws -> OrderAnswer {
+        if let cluster { return try await cluster.perform(step, suffix, skus, actor: actor) }
         let deadlineUs = lanes.context.loop.nowUs + StockLanes.budgetUs
         let keys = [lanes.keys.orderReservation(suffix)] + skus.map { lanes.keys.stock($0) }
-        let arguments = [lanes.givenNowMs.map { String($0) } ?? "", JSONValue.object(operation).text()]
+        let arguments = [lanes.givenNowMs.map { String($0) } ?? "", step.json(suffix, actor: actor).text()]
+        let order = if case .reserve(let draft) = step { draft.orderID } else { String?.none }
+        let drains = step.drains
         var isUncertain = false
         while true {
             do {
