@@ -19,7 +19,8 @@ struct MixedOptions: Equatable {
     var seed: UInt64 = 1
     var queues = 4
     var products = 16
-    var identifiers = 20
+    /// Of each limited rule; nil: as many as make each be asked about twice as often as it may.
+    var identifiers: Int?
     var isReplicated = false
     var prefix = "qm:"
     var token: String?
@@ -66,7 +67,7 @@ extension Command {
           --mix C/J/R       checks, jobs and reservations of a hundred (80/15/5)
           --rate R          requests a second, open loop (500)      --duration S     seconds (10; soak: --minutes N)
           --connections N   keep-alive connections (64)             --seed N         order of the requests (1)
-          --queues N, --skus N, --identifiers N                     how many of each (4, 16, 20)
+          --queues N, --skus N, --identifiers N                     how many of each (4, 16, by the rate)
           --redis URL       judge the conservation laws afterwards  --prefix P       of Redis's keys (qm:)
           --durability D    memory or replicated: nothing acknowledged may be lost
           --faults "5s kill server-1; 8s start server-1"            by deploy/fleet, whose --dir is needed, and whose
@@ -102,7 +103,7 @@ extension Command {
         options.seed = UInt64(try flags.integer("--seed", 0...Int.max) ?? 1)
         options.queues = try flags.integer("--queues", 1...64) ?? options.queues
         options.products = try flags.integer("--skus", 1...1000) ?? options.products
-        options.identifiers = try flags.integer("--identifiers", 1...1000) ?? options.identifiers
+        options.identifiers = try flags.integer("--identifiers", 1...1000)
         if let text = flags.text("--durability") {
             guard ["memory", "replicated"].contains(text) else {
                 throw UsageError(description: "--durability is memory or replicated, not \(text)")

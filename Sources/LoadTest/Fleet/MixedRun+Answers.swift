@@ -37,6 +37,11 @@ extension MixedRun {
         switch (ticket.subject, status) {
         case (.check(let name), 200):
             if !name.isEmpty {
+                // By another reason nobody has judged it: the limit would be proved by nothing.
+                guard response.contains(ByteView("\"reason\":\"allowed\"")) else {
+                    note(ticket, status, response)
+                    return failed(ticket, .unexpected)
+                }
                 let answer = RunRecord.Allowed(sentUs: ticket.sentWallUs, answeredUs: WallClock.nowUs())
                 record.allowed[name, default: []].append(answer)
             }

@@ -7,7 +7,7 @@ enum MixedSetup {
     }
 
     /// Of every fourth product there is so little that some reservations must be refused.
-    private static let scarce = 40
+    private static let scarce = 8
     private static let plenty = 1_000_000
     /// A rule binds everywhere within a second of its making.
     private static let bindingUs: UInt32 = 1_200_000

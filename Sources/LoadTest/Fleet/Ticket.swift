@@ -51,7 +51,8 @@ struct MixedRequests {
             "Host: \(options.target.host)\r\n" + (options.token.map { "Authorization: Bearer \($0)\r\n" } ?? "")
         self.run = run
         isReplicated = options.isReplicated
-        identifiers = options.identifiers
+        // Two of ten checks go to each of the two limits, of 4 a second.
+        identifiers = options.identifiers ?? max(1, options.rate * options.mix.checks * 2 / (1000 * 8))
     }
 
     /// The rules, each for one endpoint; while Redis is away nobody is let through by a limited one.

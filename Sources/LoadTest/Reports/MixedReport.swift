@@ -48,7 +48,7 @@ struct MixedReport {
         }
         if let laws { text += "\n" + Aligned.table(MixedReport.rows(laws)) + MixedReport.violations(laws) }
         if !trends.isEmpty { text += "\n" + Aligned.table(Trend.rows(trends)) }
-        if laws == nil { text += "\nNo law was looked at: --redis was not given.\n" }
+        if laws == nil { text += "\nNo law was looked at.\n" }
         for line in unexpected { text += "note: \(line)\n" }
         text += "sent within \(sendDelayP99Us) µs of the intended time (p99)\n"
         if let failure { text += "FAILED: \(failure)\n" }

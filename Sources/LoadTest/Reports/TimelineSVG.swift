@@ -80,12 +80,14 @@ struct TimelineSVG {
         svg { color: #1c2330; background: #ffffff; font: 12px system-ui, sans-serif }
         text { fill: currentColor }
         .grid { stroke: currentColor; stroke-opacity: .15 }
+        .label { stroke: #ffffff; stroke-width: 4; paint-order: stroke }
         .fault { stroke: currentColor; stroke-opacity: .6; stroke-dasharray: 4 3 }
         .p50, .p99, .max { fill: none; stroke-width: 2; stroke-linejoin: round }
         .p50 { stroke: #0b7a75 } .p99 { stroke: #2f5fd0 } .max { stroke: #b06f00; stroke-width: 1.2 }
         .error { fill: #c62f3a }
         @media (prefers-color-scheme: dark) {
         svg { color: #e4e8f0; background: #12161f }
+        .label { stroke: #12161f }
         .p50 { stroke: #43c6bd } .p99 { stroke: #86a8ff } .max { stroke: #f0b64a } .error { fill: #ff7a80 }
         }
         </style>
@@ -143,21 +145,21 @@ struct TimelineSVG {
         return svg
     }
 
-    /// Labels stand in three rows, so that faults close to each other can be read.
+    /// Labels stand in three rows, above the lines of all, so that faults close to each other can be read.
     private var marks: String {
-        var svg = ""
-        for (number, fault) in faults.enumerated() {
+        var (lines, labels) = ("", "")
+        for (order, fault) in faults.enumerated() {
             let at = x(fault.atSeconds)
-            let row = 46 + Double(number % 3) * 16
-            let anchor = at > (left + right) / 2 ? "end" : "start"
-            let shift = anchor == "end" ? -4.0 : 4.0
-            svg +=
-                "<line class=\"fault\" x1=\"\(self.number(at))\" x2=\"\(self.number(at))\" y1=\"\(self.number(row - 10))\" "
-                + "y2=\"\(self.number(bottom))\"/>\n"
-                + "<text x=\"\(self.number(at + shift))\" y=\"\(self.number(row))\" text-anchor=\"\(anchor)\">"
-                + "\(escaped(fault.label))</text>\n"
+            let row = 46 + Double(order % 3) * 16
+            let isFar = at > (left + right) / 2
+            let place = number(at)
+            lines +=
+                "<line class=\"fault\" x1=\"\(place)\" x2=\"\(place)\" y1=\"\(number(row - 10))\" y2=\"\(number(bottom))\"/>\n"
+            labels +=
+                "<text class=\"label\" x=\"\(number(at + (isFar ? -4 : 4)))\" y=\"\(number(row))\" "
+                + "text-anchor=\"\(isFar ? "end" : "start")\">\(escaped(fault.label))</text>\n"
         }
-        return svg
+        return lines + labels
     }
 
     private var legend: String {
