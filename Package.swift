@@ -74,7 +74,7 @@ let package = Package(
             lua: "job_scheduling",
             [
                 "queue", "ends", "take", "runs", "enqueue", "finish_and_lease", "heartbeat", "cancel", "tick", "fire",
-                "change", "batch", "settings", "read", "figures", "audit",
+                "change", "batch_open", "batch", "settings", "read", "figures", "audit", "list_queue", "announce",
             ]),
         service(
             "Inventory",
@@ -111,10 +111,8 @@ let package = Package(
         .testTarget(name: "TimeZonesTests", dependencies: ["TimeZones"]),
         .testTarget(name: "EventLoopsTests", dependencies: ["EventLoops"], cSettings: gnu),
         .testTarget(name: "ServicesTests", dependencies: ["Bytes", "Digests", "JSON", "Services"], cSettings: gnu),
-        .testTarget(
-            name: "ApplicationTests", dependencies: ["Application", "Bytes", "HTTP", "JSON", "Services", "Telemetry"],
-            cSettings: gnu),
         .testTarget(name: "TidyTests"),
+        tests("Application", ["Application", "Bytes", "Digests", "HTTP", "JSON", "Services", "Telemetry"]),
         tests("Redis", ["Bytes", "EventLoops", "Redis"]),
         tests(
             "RateLimiting",

@@ -161,7 +161,7 @@ move_slot() {
   expect_ok "$(redis_cli "$target" cluster setslot "$slot" importing "$source_id")"
   expect_ok "$(redis_cli "$source" cluster setslot "$slot" migrating "$target_id")"
   while true; do
-    mapfile -t batch < <(redis_cli "$source" cluster getkeysinslot "$slot" 100)
+    mapfile -t batch < <(redis_cli "$source" cluster getkeysinslot "$slot" 500)
     if ((${#batch[@]} == 0)) || [ -z "${batch[0]}" ]; then break; fi
     expect_ok "$(migrate_command "$target" "${batch[@]}" | redis_cli "$source")"
     keys=$((keys + ${#batch[@]}))
