@@ -10,6 +10,8 @@ import Services
 /// `…:changes` (stream of changes, trimmed), `…:applied` (hash: digest of a rule file → when it was applied).
 final class RuleStore {
     static let mostRules = 10_000
+    /// All rules together, as JSON: every loop reads them at once.
+    static let mostBytes = 64 << 20
     static let changesKept = 1000
     /// How long a change tries against others.
     static let patienceUs: Int64 = 10_000_000
@@ -31,8 +33,10 @@ final class RuleStore {
             let lastChange = parts[1].string, let nowUs = parts[2].int
         else { throw RedisError.unexpectedReply("rules_read") }
         var rules: [Rule] = []
+        var bytes = 0
         for i in stride(from: 3, to: parts.count - 1, by: 2) {
             guard let text = parts[i + 1].bytes else { continue }
+            bytes += text.count
             do {
                 rules.append(try Rule(stored: text.withByteView { try JSONValue(parsing: $0) }))
             } catch {
@@ -42,7 +46,8 @@ final class RuleStore {
                     ["rule": .string(parts[i].string ?? ""), "error": .string("\(error)")])
             }
         }
-        return RuleSet(revision: revision, lastChange: lastChange, readAtUs: Int64(nowUs), rules: rules)
+        return RuleSet(
+            revision: revision, lastChange: lastChange, readAtUs: Int64(nowUs), storedBytes: bytes, rules: rules)
     }
 
     /// One step of a change.
@@ -99,6 +104,7 @@ final class RuleStore {
                 return .answeredBefore(record: record)
             }
             let plan = try plan(rules)
+            try RuleStore.checkSize(plan.changes, in: rules)
             if plan.changes.isEmpty, digest == nil { return .changed(plan.result, revision: rules.revision) }
             let reply = try await apply(
                 plan.changes, at: rules.revision, digest: digest, recordKey: recordKey, plan.answer)
@@ -109,6 +115,17 @@ final class RuleStore {
             }
         }
         throw Problem(.unavailable, "the rules are being changed by many at once", retryAfterS: 1)
+    }
+
+    /// Refuses changes that make the rules grow beyond `most` bytes.
+    static func checkSize(_ changes: [Change], in rules: RuleSet, most: Int = mostBytes) throws(Problem) {
+        var growth = 0
+        for change in changes {
+            guard case .put(let rule) = change else { continue }
+            growth += rule.stored.text().utf8.count - (rules.rule(id: rule.id)?.stored.text().utf8.count ?? 0)
+        }
+        guard growth > 0, rules.storedBytes + growth > most else { return }
+        throw Problem(.conflict, "the rules together would be larger than \(most) bytes, which is the most they can be")
     }
 
     private func apply(
