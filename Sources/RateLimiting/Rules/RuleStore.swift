@@ -13,11 +13,15 @@ final class RuleStore {
     /// All rules together, as JSON: every loop reads them at once.
     static let mostBytes = 64 << 20
     static let changesKept = 1000
+    /// What each of many rules, read or changed in one step, may take longer, with time to spare.
+    private static let ruleUs: Int64 = 500
     /// How long a change tries against others.
     static let patienceUs: Int64 = 10_000_000
 
     let context: ServiceContext
     let keys: RuleKeys
+    /// How many rules there were when they were last read.
+    private var lastCount = 0
 
     init(context: ServiceContext) {
         self.context = context
@@ -28,10 +32,11 @@ final class RuleStore {
     func read(budgetUs: Int64 = 1_000_000) async throws -> RuleSet {
         let reply = try await context.redis.run(
             RateLimitScripts.rulesRead, keys: [keys.rules, keys.revision, keys.changes], arguments: [],
-            budgetUs: budgetUs)
+            budgetUs: budgetUs + Int64(lastCount) * RuleStore.ruleUs)
         guard case .array(let parts) = reply, parts.count >= 3, let revision = parts[0].int,
             let lastChange = parts[1].string, let nowUs = parts[2].int
         else { throw RedisError.unexpectedReply("rules_read") }
+        lastCount = parts.count / 2
         var rules: [Rule] = []
         var bytes = 0
         for i in stride(from: 3, to: parts.count - 1, by: 2) {
@@ -146,7 +151,7 @@ final class RuleStore {
         let reply = try await context.redis.run(
             grows || changes.isEmpty ? RateLimitScripts.rulesChange : RateLimitScripts.rulesDrain,
             keys: [keys.rules, keys.revision, keys.changes, keys.applied, recordKey], arguments: arguments,
-            budgetUs: 1_000_000)
+            budgetUs: 1_000_000 + Int64(changes.count) * RuleStore.ruleUs)
         guard case .array(let parts) = reply, parts.count >= 2, let word = parts[0].string, let revision = parts[1].int
         else { throw RedisError.unexpectedReply("rules_change") }
         return (word, revision)

@@ -49,23 +49,21 @@ extension Integration {
                 400, field: "receipt", "8192")
         }
 
-        @Test(.timeLimit(.minutes(2))) func rules() throws {
-            let server = try TestServer(redis: RedisServer.shared)
-            func rules(_ range: Range<Int>) -> String {
-                let all = range.map { "{\"name\":\"r\($0)\",\"action\":\"deny\",\"match\":{\"endpoint\":\"/r\($0)\"}}" }
-                return "{\"rules\":[\(all.joined(separator: ","))]}"
+        @Test func rules() throws {
+            let full = Samples.set(
+                try (0..<RuleStore.mostRules).map { try Samples.rule("r\($0)", #""action":"deny""#) })
+            let one = try Samples.draft(#"{"name":"more","action":"deny"}"#)
+            for changes in [
+                { _ = try RuleChanges.create(one, in: full) },
+                { _ = try RuleChanges.apply([one], to: full, prunes: false) },
+            ] as [() throws -> Void] {
+                let problem = #expect(throws: Problem.self) { try changes() }
+                #expect(problem?.kind == .conflict && problem?.detail.contains("10000 rules") == true)
             }
-            let full = try server.request("POST", "/api/rate-limits/apply", body: rules(0..<10_000))
-            #expect(full.status == 200, "\(full.text.prefix(300))")
-            let one = #"{"name":"more","action":"deny"}"#
-            expect(try server.request("POST", "/api/rate-limits", body: one), 409, "10000 rules")
-            expect(
-                try server.request("POST", "/api/rate-limits/apply", body: rules(10_000..<10_001)), 409, "10000 rules")
-            expect(
-                try server.request("POST", "/api/rate-limits/apply", body: rules(0..<10_001)), 400, field: "rules",
-                "at most 10000")
-            #expect(try server.request("DELETE", "/api/rate-limits/r17").status == 204)
-            #expect(try server.request("POST", "/api/rate-limits", body: one).status == 201)
+            _ = try RuleChanges.create(one, in: Samples.set(Array(full.rules.dropFirst())))
+            let file = JSONValue.array(Array(repeating: .object([]), count: RuleStore.mostRules + 1))
+            let problem = #expect(throws: Problem.self) { try RuleChanges.drafts(.object([.init("rules", file)])) }
+            #expect(problem?.field == "rules")
         }
 
         /// All rules are read at once by every loop, so what they are together has an end as well.
