@@ -7,6 +7,7 @@
 -- RETURNS per execution `ok`, `cancel`, `preempt`, `stale` or `gone`
 -- EFFECTS leases, progress, `workers`, `worker:<id>`; given back: states, queue, history
 -- COST    O(n log m) for n executions of m
+local MOST_WORKERS = 10000
 local worker = ARGV[3]
 local answers, known, renewed = {}, {}, {}
 local words = tonumber(ARGV[4])
@@ -51,8 +52,11 @@ for _, number in ipairs(call('SMEMBERS', base .. 'held:' .. worker)) do
     end
   end
 end
-call('ZADD', base .. 'workers', stamp, worker)
-if words > 0 then
+-- Names that are made up leave nothing behind in a queue that is none, and only so many in one that is.
+local is_listed = not is_new
+  and (call('ZSCORE', base .. 'workers', worker) or call('ZCARD', base .. 'workers') < MOST_WORKERS)
+if is_listed then call('ZADD', base .. 'workers', stamp, worker) end
+if is_listed and words > 0 then
   call('HSET', base .. 'worker:' .. worker, 'seen', stamp, unpack(ARGV, 5, 4 + words))
   call('PEXPIRE', base .. 'worker:' .. worker, 60000)
 end

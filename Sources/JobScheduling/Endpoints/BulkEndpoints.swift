@@ -140,7 +140,7 @@ final class BulkEndpoints {
                 if case .created(let job)? = made.outcomes.first { number = job.digits }
             }
             _ = try await store.run(
-                JobScripts.batch, id.queue, ["open", id.digest, name, String(drafts.count), number])
+                JobScripts.batchOpen, id.queue, [id.digest, name, String(drafts.count), number])
             known = try await hash(id)
         }
         var enqueued = known["enqueued"].flatMap { Int($0) } ?? 0

@@ -112,7 +112,8 @@ final class JobEndpoints {
         guard draft.type == old.type else { throw Problem.impossible("type", "cannot be changed") }
         var dueMs = ""
         switch (draft.timing, old.status) {
-        case (.repeatedly(let repetition), .scheduled): dueMs = String(ScheduleSlots.first(repetition))
+        case (.repeatedly(let repetition), .scheduled):
+            dueMs = String(ScheduleSlots.first(repetition, nowMs: try await store.nowMs(id.queue)))
         case (.repeatedly, _), (_, .scheduled):
             throw Problem.impossible("schedule", "cannot be given to a job without one, nor taken away")
         case (.at(let ms), _): dueMs = String(ms)
@@ -132,7 +133,7 @@ final class JobEndpoints {
     private func delete(_ exchange: Exchange) async throws {
         let id = try JobEndpoints.id(exchange)
         let words = try await store.run(
-            JobScripts.change, id.queue, ["", "delete", id.digits, try JobEndpoints.version(exchange)])
+            JobScripts.delete, id.queue, ["", "delete", id.digits, try JobEndpoints.version(exchange)])
         try JobEndpoints.refuse(words, id, "deleted")
         exchange.beginReply(204)
         exchange.finishReply(contentType: nil) { _ in }
@@ -144,11 +145,13 @@ final class JobEndpoints {
         let key = try IdempotencyKey(exchange, caller: caller)
         let record = key?.record(status: 200, body: "") ?? ""
         let words = try await store.run(
-            JobScripts.change, id.queue, [record, op, id.digits, try JobEndpoints.version(exchange)],
+            JobScripts.change, id.queue,
+            [record, op, id.digits, try JobEndpoints.version(exchange), String(store.limits.jobsPerQueue)],
             record: key.map { store.keys.answer($0, id.queue) })
         if words.first == "recorded", let key, let last = words.last {
             _ = try key.answer(in: last)
         } else {
+            if words.first == "full" { throw store.full(id.queue) }
             try JobEndpoints.refuse(words, id, op == "run" ? "run" : "tried again")
         }
         var members: [JSONValue.Member] = [

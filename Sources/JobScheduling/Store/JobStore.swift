@@ -8,6 +8,7 @@ import Services
 final class JobStore {
     let context: ServiceContext
     let keys: QueueKeys
+    let limits: JobLimits
     static let budgetUs: Int64 = 5_000_000
     /// Queues whose name was known to be listed, and when (`MonotonicClock`, µs).
     private var listed: [QueueName: Int64] = [:]
@@ -17,6 +18,7 @@ final class JobStore {
     init(context: ServiceContext) {
         self.context = context
         keys = QueueKeys(prefix: context.process.prefix)
+        limits = JobLimits(context.process.settings)
     }
 
     /// What every script of these keys is told first: a given time (none: Redis's own), and which server we think we talk
@@ -51,9 +53,15 @@ final class JobStore {
         let base = keys.base(queue)
         let recordStart = key.map { $0.record(status: 201, body: "") } ?? ""
         var arguments =
-            head(base) + [recordStart, batch.map { "\($0.name) \($0.enqueued)" } ?? "", String(drafts.count)]
-        for draft in drafts {
-            arguments += [draft.type] + (batch != nil ? ["held", "0"] : waits ? ["waiting", "0"] : place(draft))
+            head(base) + [
+                recordStart, batch.map { "\($0.name) \($0.enqueued)" } ?? "", String(limits.jobsPerQueue),
+                String(drafts.count),
+            ]
+        let firstSlots = try await firstSlots(drafts, queue)
+        for (i, draft) in drafts.enumerated() {
+            let place =
+                batch != nil ? ["held", "0"] : waits ? ["waiting", "0"] : place(draft, firstSlotMs: firstSlots[i])
+            arguments += [draft.type] + place
             let fields = draft.fields(inBatch: batch?.name)
             arguments += [draft.isSpecial || batch != nil ? "1" : "", String(fields.count)] + fields
         }
@@ -61,33 +69,41 @@ final class JobStore {
             JobScripts.enqueue, keys: QueueKeys.ofScript(base, record: key.map { keys.answer($0, queue) }),
             arguments: arguments, budgetUs: JobStore.budgetUs)
         let result = try creation(reply.words, queue: queue, drafts: drafts, key: key, field: field)
-        tellWhatIsDue(drafts, queue, createdMs: result.createdMs)
+        tellWhatIsDue(drafts, queue, firstSlots, createdMs: result.createdMs)
         return result
     }
 
     /// What is due later is looked at in time by this process; another one that was not told looks soon enough.
-    private func tellWhatIsDue(_ drafts: [JobDraft], _ queue: QueueName, createdMs: Int) {
-        var first: Int?
+    private func tellWhatIsDue(_ drafts: [JobDraft], _ queue: QueueName, _ firstSlots: [Int: Int], createdMs: Int) {
+        var first = firstSlots.values.min()
         for draft in drafts {
-            switch draft.timing {
-            case .at(let ms): first = min(first ?? ms, ms)
-            case .repeatedly(let repetition):
-                let ms = ScheduleSlots.first(repetition)
-                first = min(first ?? ms, ms)
-            case .now, .manually: continue
-            }
+            if case .at(let ms) = draft.timing { first = min(first ?? ms, ms) }
         }
         guard let first else { return }
         let notice = JobSchedulingService.DueNotice(queue: queue, inMs: first - createdMs)
         context.process.broadcasts.send(notice, to: JobSchedulingService.dueTopic)
     }
 
-    private func place(_ draft: JobDraft) -> [String] {
+    /// The first slots of the schedules among `drafts`, by their place: computed from Redis's time, not from ours.
+    private func firstSlots(_ drafts: [JobDraft], _ queue: QueueName) async throws -> [Int: Int] {
+        var slots: [Int: Int] = [:]
+        var nowMs: Int?
+        for (i, draft) in drafts.enumerated() {
+            guard case .repeatedly(let repetition) = draft.timing else { continue }
+            let ms: Int
+            if let nowMs { ms = nowMs } else { ms = try await self.nowMs(queue) }
+            nowMs = ms
+            slots[i] = ScheduleSlots.first(repetition, nowMs: ms)
+        }
+        return slots
+    }
+
+    private func place(_ draft: JobDraft, firstSlotMs: Int?) -> [String] {
         switch draft.timing {
         case .now: return ["ready", String(draft.priority.targetMs)]
         case .at(let ms): return ["delayed", String(ms)]
         case .manually: return ["idle", "0"]
-        case .repeatedly(let repetition): return ["schedules", String(ScheduleSlots.first(repetition))]
+        case .repeatedly: return ["schedules", String(firstSlotMs ?? ScheduleSlots.neverMs)]
         }
     }
 
@@ -110,6 +126,7 @@ final class JobStore {
             return try creation(head + outcomes, queue: queue, drafts: drafts, key: nil, field: field)
         case "refused":
             guard words.count == 4, let place = Int(words[1]) else { break }
+            if words[2] == "full" { throw full(queue) }
             if words[2] == "unknown-dependency" {
                 let id = Int(words[3]).map { JobID(queue: queue, number: $0).description } ?? words[3]
                 throw Problem.impossible(field(place - 1) + "dependencies", "names a job that does not exist: \(id)")
@@ -134,13 +151,27 @@ final class JobStore {
         throw RedisError.unexpectedReply("enqueue")
     }
 
+    func full(_ queue: QueueName) -> Problem {
+        Problem(
+            .tooManyRequests,
+            "queue \(queue) has \(limits.jobsPerQueue) jobs that have not ended, as many as it may (max-jobs-per-queue)",
+            field: "queue", retryAfterS: 5)
+    }
+
     /// Lists the queue's name before it has its first job, so that whoever looks for work finds it.
-    private func list(_ queue: QueueName) async throws {
+    func list(_ queue: QueueName) async throws {
         if let sinceUs = listed[queue], context.loop.nowUs - sinceUs < JobStore.listedUs { return }
-        let added = try await context.redis.send(
-            ["SADD", keys.queues, queue.text], key: keys.queues, budgetUs: JobStore.budgetUs)
+        let word = try await context.redis.run(
+            JobScripts.listQueue, keys: [keys.queues], arguments: [queue.text, String(limits.queues)],
+            budgetUs: JobStore.budgetUs
+        ).string
+        if word == "full" {
+            throw Problem(
+                .tooManyRequests, "there are \(limits.queues) queues, as many as there may be (max-queues)",
+                field: "queue", retryAfterS: 5)
+        }
         listed[queue] = context.loop.nowUs
-        guard added.int == 1 else { return }
+        guard word == "added" else { return }
         let news = ["PUBLISH", keys.prefix + "jobs:news", "queue \(queue.text)"]
         _ = try? await context.redis.send(news, key: keys.queues, budgetUs: JobStore.budgetUs)
     }

@@ -146,7 +146,8 @@ final class QueueUpkeep {
             missed: MissedSlots(rawValue: words[4]) ?? .latest, missedLimit: Int(words[5]) ?? 1000)
         let plan = ScheduleSlots.plan(due, nowMs: nowMs)
         let arguments =
-            [words[0], words[1], String(plan.nextMs ?? 0), String(plan.leftOut)] + plan.run.map(String.init)
+            [words[0], words[1], String(plan.nextMs ?? 0), String(plan.leftOut), String(store.limits.jobsPerQueue)]
+            + plan.run.map(String.init)
         _ = try await store.run(JobScripts.fire, queue, arguments)
         if let nextMs = plan.nextMs { isDue(queue, inMs: nextMs - nowMs) }
     }

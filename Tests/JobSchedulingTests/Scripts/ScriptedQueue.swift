@@ -8,6 +8,8 @@ final class ScriptedQueue {
     /// Milliseconds since the epoch.
     var nowMs = 1_700_000_000_000
     var serverID = "a"
+    /// How many jobs that have not ended there may be.
+    var limit = 1_000_000
     let base: String
     private let redis: RESPConnection
     private var hashes: [String: String] = [:]
@@ -46,7 +48,7 @@ final class ScriptedQueue {
     func enqueue(_ jobs: [New], batch: (name: String, enqueued: Int)? = nil) throws -> (
         first: Int, outcomes: [String]
     ) {
-        var arguments = ["", batch.map { "\($0.name) \($0.enqueued)" } ?? "", String(jobs.count)]
+        var arguments = ["", batch.map { "\($0.name) \($0.enqueued)" } ?? "", String(limit), String(jobs.count)]
         for job in jobs {
             let special: Set = ["after", "unique", "needs", "conflict", "cache", "timeout", "preemptible"]
             let isSpecial = job.fields.keys.contains { special.contains($0) }
@@ -110,8 +112,10 @@ final class ScriptedQueue {
     func batch(_ op: String, _ name: String, total: Int = 0, callback: String = "") throws -> String {
         var answer = "more"
         while answer == "more" {
-            let more = op == "open" ? ["a batch", String(total), callback] : []
-            answer = try run(JobScripts.batch, [op, name] + more)[0]
+            answer =
+                op == "open"
+                ? try run(JobScripts.batchOpen, [name, "a batch", String(total), callback])[0]
+                : try run(JobScripts.batch, [op, name])[0]
         }
         return answer
     }
@@ -119,7 +123,8 @@ final class ScriptedQueue {
     /// Makes the run of a schedule's slot; its number, none when the slot was left out.
     func fire(_ schedule: Int, slotMs: Int, nextMs: Int) throws -> Int? {
         let words = try run(
-            JobScripts.fire, [JobID.digits(schedule), String(slotMs), String(nextMs), "0", String(slotMs)])
+            JobScripts.fire,
+            [JobID.digits(schedule), String(slotMs), String(nextMs), "0", String(limit), String(slotMs)])
         return words.count > 1 ? Int(words[1]) : nil
     }
 
