@@ -24,7 +24,8 @@ enum InventoryScripts {
     static let bulkStep = join("bulk_step", [PackageResources.bulk_step_lua])
 
     static let all = [
-        commit, drain, order, orderDrain, orderStep, orderStepDrain, due, warehouse, product, publish, alert, bulk, bulkStep,
+        commit, drain, order, orderDrain, orderStep, orderStepDrain, due, warehouse, product, publish, alert, bulk,
+        bulkStep,
     ]
 
     private static let operations = [

@@ -80,8 +80,8 @@ struct MovingSlotTests {
         calls.append(Call(script: InventoryScripts.bulk, keys: own, arguments: ["", "1", operations[5]]))
         calls.append(
             Call(
-                script: InventoryScripts.product, keys: [keys.product(name), keys.stock(name)],
-                arguments: ["update", "", "", "name", "Another"], namesAll: true))
+                script: InventoryScripts.product, keys: [keys.product(name)] + own,
+                arguments: ["update", "", "", "name", "Another"]))
         calls.append(
             Call(
                 script: InventoryScripts.alert, keys: [keys.alert(name, warehouse: "warehouse-1")],
@@ -94,10 +94,10 @@ struct MovingSlotTests {
                     script: InventoryScripts.publish, keys: [keys.events, keys.told, keys.alerts, keys.escalations],
                     arguments: [event, "e", "1700000000000", "\(sku)~warehouse-1", ""], namesAll: true)
             ], stock.prefix)
-        try cluster.redis("ZADD", keys.due(part: 3), "5", "X")
-        let due = [keys.due(part: 3), keys.duringSweep(part: 3)]
-        try move(
-            [Call(script: InventoryScripts.due, keys: due, arguments: ["", "1000", "9"], namesAll: true)], stock.prefix)
+        let due = [keys.due(part: 3), keys.duringSweep(part: 3), keys.guardOf(keys.due(part: 3))]
+        try cluster.redis("ZADD", due[0], "5", "X")
+        try cluster.redis("ZADD", due[1], "5", "Y")
+        try move([Call(script: InventoryScripts.due, keys: due, arguments: ["", "1000", "9"])], stock.prefix)
         let bulks = [keys.bulk(bulk), keys.bulkRows(bulk), keys.bulkChanges(bulk), keys.bulkErrors(bulk)]
         try cluster.redis("HSET", bulks[1], "0", "[]")
         try move(
