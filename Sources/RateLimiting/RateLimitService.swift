@@ -28,6 +28,7 @@ public final class RateLimitService: Service {
     private let events: EventsEndpoint
     private var feed: RuleFeed?
     private var isBound = false
+    private var tokenRules: [Rule] = []
 
     /// The service as the executable lists it.
     public static func definition() -> ServiceDefinition {
@@ -46,7 +47,7 @@ public final class RateLimitService: Service {
         limiter = Limiter(context: context, local: shared.local, budgetUs: budgetMs * 1000)
         store = RuleStore(context: context)
         presence = Presence(context: context)
-        identities = HeaderIdentities(proxies: context.process.proxies, tokens: context.process.tokens)
+        identities = HeaderIdentities(context: context)
         ruleEndpoints = RuleEndpoints(store: store, limiter: limiter, revisions: shared.revisions)
         check = CheckEndpoints(limiter: limiter)
         authorize = AuthorizeEndpoint(limiter: limiter, identities: identities)
@@ -71,11 +72,18 @@ public final class RateLimitService: Service {
 
     public func start() async throws {
         let (limiter, revisions, loop) = (limiter, shared.revisions, context.loop)
+        tokenRules = TokenRules.of(context.tokens)
         revisions.bound(0, loop: loop.index)
         context.process.broadcasts.subscribe(RuleFeed.snapshots) { [weak self] rules in
-            limiter.replaceRules(rules)
+            guard let self else { return }
+            limiter.replaceRules(rules.with(tokenRules: tokenRules))
             revisions.bound(rules.revision, loop: loop.index)
-            self?.isBound = true
+            isBound = true
+        }
+        context.process.broadcasts.subscribe(Tokens.changes) { [weak self] tokens in
+            guard let self else { return }
+            tokenRules = TokenRules.of(tokens)
+            limiter.replaceRules(limiter.rules.with(tokenRules: tokenRules))
         }
         context.process.broadcasts.subscribe(RuleFeed.drops) { keys in limiter.drop(keys) }
         if context.isFirstLoop {
@@ -86,7 +94,7 @@ public final class RateLimitService: Service {
             try await feed.start()
         } else {
             let rules = try await store.read(budgetUs: 5_000_000)
-            if !isBound { limiter.replaceRules(rules) }
+            if !isBound { limiter.replaceRules(rules.with(tokenRules: tokenRules)) }
             revisions.bound(limiter.rules.revision, loop: loop.index)
         }
     }

@@ -26,6 +26,10 @@ extension RedisConfiguration {
         description:
             "must begin with redis://, rediss://, unix://, redis+sentinel://, redis+cluster:// or these with rediss+")
 
+    static let withoutTLS = URLError(
+        description:
+            "needs a program that was built with a hiredis that has TLS; without it, put a stunnel before Redis")
+
     private init(unix rest: Substring, _ query: [Substring: String]) throws(URLError) {
         var path = rest
         var (user, password): (String?, String?) = (nil, nil)
@@ -92,6 +96,7 @@ extension RedisConfiguration {
             }
         }
         if isEncrypted, tls == nil { tls = TLS() }
+        guard tls == nil || RedisTLS.isAvailable else { throw RedisConfiguration.withoutTLS }
     }
 
     // MARK: Parts

@@ -8,7 +8,10 @@ public final class RedisCluster: Sendable {
     public let replicas: [RedisServer]
 
     /// The URL by which Quartermaster finds it: all masters are named.
-    public var url: String { "redis+cluster://" + masters.map { "127.0.0.1:\($0.port!)" }.joined(separator: ",") }
+    public var url: String {
+        "redis+cluster://" + RedisUsers.credentials("server")
+            + masters.map { "127.0.0.1:\($0.port!)" }.joined(separator: ",")
+    }
 
     /// - Parameter replicas: of each master.
     public init(

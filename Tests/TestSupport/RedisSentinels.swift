@@ -11,7 +11,8 @@ public final class RedisSentinels: Sendable {
     private let ports: [Int]
 
     public var url: String {
-        "redis+sentinel://" + ports.map { "127.0.0.1:\($0)" }.joined(separator: ",") + "/\(name)"
+        "redis+sentinel://" + RedisUsers.credentials("server") + ports.map { "127.0.0.1:\($0)" }.joined(separator: ",")
+            + "/\(name)"
     }
 
     /// - Parameter arguments: further ones of each redis-server.

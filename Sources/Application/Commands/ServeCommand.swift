@@ -12,12 +12,13 @@ struct ServeCommand {
 
     func run() throws -> ExitCode {
         var configuration = result.configuration
+        try readRedisFile(&configuration)
         if command == "dev" { configuration.isEmbedded = configuration.redisURL == nil }
         if command == "work" { configuration.services = configuration.services ?? ["jobs"] }
         if command == "work" || command == "dev" { configuration.serviceSettings["work"] = "true" }
         // A worker is found by its queue, not by its port.
         if command == "work", configuration.port == nil { configuration.port = 0 }
-        let tokens = try tokens(configuration)
+        let tokens = try configuration.tokensFile.map { path in try TokensFile.read(path) } ?? .none
         let chosen = try chosenServices(configuration)
         if result.printsConfiguration {
             printConfiguration(configuration)
@@ -38,6 +39,10 @@ struct ServeCommand {
     ) throws -> ExitCode {
         var configuration = given
         ProcessLimits.raiseDescriptors()
+        // Before any thread is started. A terminal that is closed ends `dev` as before.
+        var signals = [SIGTERM, SIGINT]
+        if configuration.tokensFile != nil, command != "dev" { signals.append(SIGHUP) }
+        Signals.block(signals)
         var embedded: EmbeddedRedis?
         if configuration.isEmbedded {
             let directory = configuration.dataDirectory ?? EmbeddedRedis.defaultDirectory
@@ -51,20 +56,29 @@ struct ServeCommand {
         let url = try server.start()
         if command == "dev" { Output.note(ServeCommand.hints(url, embedded: embedded?.url)) }
         Output.line(JSONValue.object([.init("listening", .string(url))]).text())
-        let signal = Signals.wait(for: [SIGTERM, SIGINT])
+        var signal = Signals.wait(for: signals)
+        while signal == SIGHUP {
+            server.readTokens()
+            signal = Signals.wait(for: signals)
+        }
         log.info("stopping", ["signal": .string(signal == SIGTERM ? "SIGTERM" : "SIGINT")])
         server.stop()
         return .success
     }
 
-    private func tokens(_ configuration: Configuration) throws -> Tokens {
-        guard let path = configuration.tokensFile else { return .none }
+    /// The URL of `--redis-file`; its whole text but for spaces and line ends around it.
+    private func readRedisFile(_ configuration: inout Configuration) throws(ConfigurationError) {
+        guard let path = configuration.redisFile else { return }
+        guard configuration.redisURL == nil else {
+            throw ConfigurationError("--redis and --redis-file must not both say which Redis it is")
+        }
         let text = String(decoding: try Files.read(path), as: UTF8.self)
-        let tokens: Tokens
-        do { tokens = try Tokens(file: text) } catch { throw ConfigurationError("\(path): \(error)") }
-        // Asked for and empty is a mistake; taken for none, everybody here would be an admin.
-        if tokens.isEmpty { throw ConfigurationError("\(path): holds no token") }
-        return tokens
+        let url = text.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed()
+        // Read as the flag itself is; what is wrong is said without the text.
+        guard let setting = Setting.all.first(where: { $0.name == "redis" }) else { return }
+        do { try setting.read(String(url), &configuration) } catch {
+            throw ConfigurationError("\(path): \(error.description)")
+        }
     }
 
     private func chosenServices(_ configuration: Configuration) throws(ConfigurationError) -> [ServiceDefinition] {

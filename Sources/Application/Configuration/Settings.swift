@@ -52,9 +52,26 @@ struct Setting: Sendable {
                 }
             }, show: { $0.trustedProxies.map { "\($0.base)/\($0.bits)" }.joined(separator: ",") }),
         Setting(
-            name: "tokens", value: "FILE", help: "API tokens, a line `name role sha256` each",
+            name: "tokens", value: "FILE",
+            help: "API tokens, a line `name role sha256 [rate]` each; read anew when it changes",
             read: { (text, settings) throws(ConfigurationError) in settings.tokensFile = text },
             show: { $0.tokensFile ?? "" }),
+        Setting(
+            name: "allowed-hosts", value: "NAME,…",
+            help: "names under which browsers may ask this server, beside localhost and addresses",
+            read: { (text, settings) throws(ConfigurationError) in
+                settings.allowedHosts = try list(text).map { part throws(ConfigurationError) in
+                    guard part.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != 0x2F && $0 != 0x2A }) else {
+                        throw .init("must be names such as qm.example.com or qm.example.com:8080, not \(part)")
+                    }
+                    return part
+                }
+            }, show: { $0.allowedHosts.joined(separator: ",") }),
+        Setting(
+            name: "max-streams", value: "N", help: "streams of events per loop (default \(Routes.mostStreams))",
+            read: { (text, settings) throws(ConfigurationError) in
+                settings.serviceSettings["max-streams"] = String(try integer(text, 1...1_000_000))
+            }, show: { $0.serviceSettings["max-streams"] ?? String(Routes.mostStreams) }),
     ]
 
     private static let store: [Setting] = [
@@ -68,6 +85,10 @@ struct Setting: Sendable {
             show: { configuration in
                 configuration.redisURL.flatMap { try? RedisConfiguration(url: $0) }.map(\.description) ?? ""
             }),
+        Setting(
+            name: "redis-file", value: "FILE", help: "a file that holds the URL, which may have a password, instead",
+            read: { (text, settings) throws(ConfigurationError) in settings.redisFile = text },
+            show: { $0.redisFile ?? "" }),
         Setting(
             name: "embedded", value: nil, help: "start a Redis of our own in the data directory",
             read: { (text, settings) throws(ConfigurationError) in settings.isEmbedded = try flag(text) },
@@ -89,6 +110,12 @@ struct Setting: Sendable {
             help: "replicas to assume for local limits until Redis has said how many there are",
             read: { (text, settings) throws(ConfigurationError) in settings.replicas = try integer(text, 1...10_000) },
             show: { $0.replicas.map(String.init) ?? "" }),
+        Setting(
+            name: "wait-replicas", value: "N",
+            help: "replicas of Redis that must have what asked for durability replicated (default 1)",
+            read: { (text, settings) throws(ConfigurationError) in
+                settings.serviceSettings["wait-replicas"] = String(try integer(text, 1...100))
+            }, show: { $0.serviceSettings["wait-replicas"] ?? "1" }),
     ]
 
     private static let behaviour: [Setting] = [

@@ -9,12 +9,15 @@ final class LoopServer {
     let context: ServiceContext
     let http: HTTPServer
     private let router = Router()
+    private let routes: Routes
+    /// On the first loop of a process that has a tokens file.
+    let tokenWatch: TokenWatch?
     private let services: [any Service]
     let system: SystemEndpoints
 
     init(
         loop: EventLoop, process: ProcessContext, definitions: [ServiceDefinition], scripts: [Script],
-        limits: HTTPLimits, system: SystemState
+        limits: HTTPLimits, system: SystemState, tokensFile: String?
     ) throws {
         let redis = RedisClient(loop: loop, configuration: process.redis, scripts: scripts)
         context = ServiceContext(loop: loop, redis: redis, metrics: MetricRegistry(), process: process)
@@ -22,7 +25,8 @@ final class LoopServer {
         services = try definitions.map { try $0.instance(context) }
         http = HTTPServer(loop: loop, limits: limits, responder: router)
         self.system = SystemEndpoints(context: context, http: http, state: system)
-        let routes = Routes(router: router, context: context)
+        routes = Routes(router: router, context: context)
+        tokenWatch = context.isFirstLoop ? tokensFile.map { TokenWatch(path: $0, context: context) } : nil
         let figures = RouteMetrics(router: router, metrics: context.metrics)
         http.onReply = { figures.count($0) }
         self.system.add(to: routes)
@@ -52,13 +56,16 @@ final class LoopServer {
     /// Prepares the services; Redis is reachable by now.
     func start() async throws {
         for service in services { try await service.start() }
+        tokenWatch?.start()
     }
 
     /// Finishes what is in flight, then lets go of everything.
     func stop(graceUs: Int64) async {
+        tokenWatch?.stop()
         for service in services { service.drain() }
         await http.drain(graceUs: graceUs)
         for service in services { await service.stop() }
+        await context.audit.finish()
         context.redis.onStateChange = nil
         await context.redis.close()
     }

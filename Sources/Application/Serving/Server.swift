@@ -47,7 +47,8 @@ public final class Server: Sendable {
             replicaID: RandomID.hex(bytes: 8), prefix: configuration.prefix, redis: redis, log: log, tokens: tokens,
             proxies: TrustedProxies(
                 blocks: configuration.trustedProxies, isLoopbackOnly: configuration.isLoopbackOnly),
-            settings: settings, loopCount: loops, configuredReplicas: configuration.replicas)
+            settings: settings, loopCount: loops, configuredReplicas: configuration.replicas,
+            allowedHosts: configuration.allowedHosts)
     }
 
     /// Starts everything and returns the URL it listens on. Blocks the calling thread, which is no loop's.
@@ -60,10 +61,20 @@ public final class Server: Sendable {
         let listeners = try Listeners(configuration, defaultPort: defaultPort, count: group.loops.count)
         listeners.attach(to: state.loops)
         state.startServing()
+        if !process.tokens.isEmpty { process.log.info("tokens read", ["tokens": .int(process.tokens.count)]) }
+        if !process.tokens.rates.isEmpty, !definitions.contains(where: { $0.name == "rate-limiter" }) {
+            process.log.warning("the rates of tokens do not hold here: the rate-limiter service does not run")
+        }
         process.log.info(
             "listening",
             ["url": .string(listeners.url), "loops": .int(group.loops.count), "replica": .string(process.replicaID)])
         return listeners.url
+    }
+
+    /// Reads the tokens file now. The answer is in the log.
+    public func readTokens() {
+        guard let first = state.loops.first else { return }
+        first.loop.send { first.value.tokenWatch?.readNow() }
     }
 
     /// Stops taking requests, finishes those in flight within the grace, and ends the loops. Blocks the calling thread.
@@ -101,11 +112,12 @@ public final class Server: Sendable {
         limits.connections = configuration.maxConnections
         for loop in group.loops {
             let (process, definitions, state) = (process, definitions, state)
+            let tokensFile = process.tokens.isEmpty ? nil : configuration.tokensFile
             let failure = loop.runBlocking { [limits] () -> String? in
                 do {
                     let server = try LoopServer(
                         loop: loop, process: process, definitions: definitions, scripts: scripts, limits: limits,
-                        system: state)
+                        system: state, tokensFile: tokensFile)
                     state.add(LoopBound(server, loop: loop))
                     return nil
                 } catch { return "\(error)" }
@@ -118,7 +130,10 @@ public final class Server: Sendable {
         for loop in state.loops {
             let isReady = loop.loop.runBlocking { await loop.value.context.redis.whenReady(timeoutUs: timeoutUs) }
             if !isReady {
-                throw StartError(description: "no Redis at \(process.redis)", exitCode: .unavailable)
+                let reason = loop.loop.runBlocking { loop.value.context.redis.lastError }
+                throw StartError(
+                    description: "no Redis at \(process.redis)" + (reason.map { ": \($0)" } ?? ""),
+                    exitCode: .unavailable)
             }
         }
     }

@@ -34,11 +34,13 @@ final class SystemEndpoints {
     private let connections: Gauge
     private let redisCommands: Counter
     private let redisConnections: Counter
+    private let audit: AuditEndpoint
 
     init(context: ServiceContext, http: HTTPServer, state: SystemState) {
         self.context = context
         self.http = http
         self.state = state
+        audit = AuditEndpoint(context: context)
         let metrics = context.metrics
         requests = metrics.counter("quartermaster_http_requests_total", "Requests received")
         connections = metrics.gauge("quartermaster_http_connections", "Connections open now")
@@ -57,6 +59,7 @@ final class SystemEndpoints {
             exchange.beginReply(200)
             exchange.finishReply(contentType: "application/json") { $0.append("{\"status\":\"ready\"}") }
         }
+        audit.add(to: routes)
         routes.on(.get, "/metrics", role: .read) { [unowned self] exchange, _ in
             var total = MetricsSnapshot()
             for loop in state.loops {

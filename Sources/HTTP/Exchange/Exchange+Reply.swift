@@ -63,6 +63,9 @@ extension Exchange {
         if let stash { Exchange.append(name, to: stash, write) }
     }
 
+    /// The header lines that are kept so far; they hold until one is added.
+    public var stashed: ByteView { stash?.view ?? .empty }
+
     /// The same with whole header lines, each ending in CR LF. The caller vouches that no value holds a line break.
     public func stashHeaderLines(_ write: (ByteBuffer) -> Void) {
         if stash == nil { stash = ByteBuffer() }
@@ -92,7 +95,7 @@ extension Exchange {
         let closes = connection.closesAfterReply
         connection.server.withScratch { scratch in
             body(scratch)
-            if let contentType { Exchange.append("Content-Type", contentType, to: output) }
+            if let contentType { Exchange.appendType(contentType, to: output) }
             if !Status.isBodyless(status) {
                 output.append("Content-Length: ")
                 output.append(decimal: scratch.count)
@@ -122,7 +125,7 @@ extension Exchange {
         if reply == .none { beginReply(200) }
         let stream = ResponseStream(exchange: self)
         guard let output = begunBuffer() else { return stream }
-        Exchange.append("Content-Type", contentType, to: output)
+        Exchange.appendType(contentType, to: output)
         stream.isChunked = head.minorVersion > 0
         stream.hasBody = head.method != .head && !Status.isBodyless(status)
         if stream.isChunked {
@@ -157,6 +160,18 @@ extension Exchange {
         } else if head.minorVersion == 0 {
             output.append("Connection: keep-alive\r\n")
         }
+    }
+
+    /// What a page may do is said with every page, so that none can be forgotten: nothing from elsewhere, in no frame.
+    private static func appendType(_ contentType: StaticString, to buffer: ByteBuffer) {
+        append("Content-Type", contentType, to: buffer)
+        guard ByteView(contentType).hasPrefix("text/html") else { return }
+        append(
+            "Content-Security-Policy",
+            "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+            to: buffer)
+        append("X-Frame-Options", "DENY", to: buffer)
+        append("Referrer-Policy", "no-referrer", to: buffer)
     }
 
     private static func append(_ name: StaticString, _ value: StaticString, to buffer: ByteBuffer) {

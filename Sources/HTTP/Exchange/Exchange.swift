@@ -26,6 +26,9 @@ public final class Exchange {
     var stash: ByteBuffer?
     var stream: ResponseStream?
 
+    /// What the handler says it has changed, for whoever keeps records. It outlives the answer, to the next request.
+    public var change: Change?
+
     /// The route the router found, once it has.
     public internal(set) var route: Route?
     /// Where the path's parameters lie within the path, in the order of the pattern.
@@ -43,6 +46,7 @@ public final class Exchange {
         self.head = head
         self.base = base
         receivedUs = loop.nowUs
+        if change != nil { change = nil }
         self.bodyStart = bodyStart
         self.bodyEnd = bodyEnd
     }
@@ -91,6 +95,13 @@ public final class Exchange {
     /// The body, complete and without its transfer coding.
     public var body: ByteView { view(bodyStart, bodyEnd) }
 
+    /// The value of the Host field as it was sent; empty without one.
+    public var host: ByteView { view(Int(head.hostStart), Int(head.hostStart) + Int(head.hostCount)) }
+
+    /// Whether a browser sent it, as its Origin or Sec-Fetch-Site field tells. Programs send neither, and old browsers
+    /// neither with GET.
+    public var isFromBrowser: Bool { head.isFromBrowser }
+
     /// The first header field with this name.
     public func header(_ lowercased: StaticString) -> ByteView? {
         connection.buffers?.fields.first(lowercased, in: base)
@@ -107,8 +118,20 @@ public final class Exchange {
     /// Whether an answer has been finished or a stream begun.
     public var isReplied: Bool { reply == .streaming || reply == .finished }
 
+    /// Whether the answer is complete, a stream included.
+    public var isFinished: Bool { reply == .finished }
+
+    /// Ends the answer if it is a stream: politely where it knows how, as when the server drains, else by cutting it.
+    public func endStream() {
+        guard let stream else { return }
+        if let end = stream.onDrain { end() } else { stream.abort() }
+    }
+
     /// The status of the answer, once it is begun.
     public var replyStatus: Int { status }
+
+    /// Makes the answer the connection's last. Only before it is begun.
+    public func endConnection() { head.keepsAlive = false }
 
     @inline(__always)
     private func view(_ start: Int, _ end: Int) -> ByteView { ByteView(base: base + start, count: end - start) }

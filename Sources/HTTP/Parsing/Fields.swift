@@ -44,7 +44,11 @@ struct FieldChecks {
         let name = ByteView(base: base + Int(field.nameStart), count: Int(field.nameCount))
         let value = ByteView(base: base + Int(field.valueStart), count: Int(field.valueCount))
         switch field.nameCount {
-        case 4 where name.equalsIgnoringCase("host"): return takeHost(value)
+        case 4 where name.equalsIgnoringCase("host"):
+            head.hostStart = field.valueStart
+            head.hostCount = field.valueCount
+            return takeHost(value)
+        case 6 where name.equalsIgnoringCase("origin"): head.isFromBrowser = true
         case 6 where name.equalsIgnoringCase("expect"):
             // An HTTP/1.0 client cannot know it (RFC 9110, section 10.1.1).
             guard head.minorVersion > 0 else { return nil }
@@ -54,6 +58,7 @@ struct FieldChecks {
             head.expectsContinue = true
         case 10 where name.equalsIgnoringCase("connection"): takeConnection(value, &head)
         case 14 where name.equalsIgnoringCase("content-length"): return takeLength(value, &head)
+        case 14 where name.equalsIgnoringCase("sec-fetch-site"): head.isFromBrowser = true
         case 17 where name.equalsIgnoringCase("transfer-encoding"): return takeEncoding(value, &head)
         default: break
         }

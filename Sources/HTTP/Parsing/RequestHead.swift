@@ -6,6 +6,8 @@ struct RequestHead {
     var keepsAlive = true
     var expectsContinue = false
     var isChunked = false
+    /// Whether there is a field that only a browser sends by itself: Origin or Sec-Fetch-Site.
+    var isFromBrowser = false
     /// -1 when there is no Content-Length.
     var contentLength = -1
     var targetStart = 0
@@ -15,6 +17,9 @@ struct RequestHead {
     /// Just after the question mark, or the target's end when there is none.
     var queryStart = 0
     var targetEnd = 0
+    /// The value of Host; empty without one.
+    var hostStart: UInt16 = 0
+    var hostCount: UInt16 = 0
 
     var hasBody: Bool { isChunked || contentLength > 0 }
 }

@@ -1,13 +1,14 @@
 import Bytes
 import EventLoops
 
-/// The Date field of answers (RFC 9110, section 6.6.1), written once a second.
+/// The fields that every answer has: Date (RFC 9110, section 6.6.1), written once a second, and that no browser is to take
+/// the body for another type than it says.
 final class DateField {
-    private let line = ByteBuffer(capacity: 64)
+    private let line = ByteBuffer(capacity: 128)
     /// On the loop's monotonic clock.
     private var validUntilUs = Int64.min
 
-    /// `Date: Sun, 22 Nov 2026 23:05:00 GMT` and its line end.
+    /// `Date: Sun, 22 Nov 2026 23:05:00 GMT` and the other one, with their line ends.
     @inline(__always)
     func view(nowUs: Int64) -> ByteView {
         if nowUs >= validUntilUs { write(nowUs: nowUs) }
@@ -20,7 +21,7 @@ final class DateField {
         line.removeAll()
         line.append("Date: ")
         DateField.append(wallUs / 1_000_000, to: line)
-        line.append("\r\n")
+        line.append("\r\nX-Content-Type-Options: nosniff\r\n")
     }
 
     /// Appends IMF-fixdate of a time in seconds since the epoch.

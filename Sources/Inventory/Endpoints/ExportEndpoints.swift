@@ -18,7 +18,7 @@ final class ExportEndpoints {
     }
 
     func add(to routes: Routes) {
-        routes.on(.get, "/api/products/export", role: .read) { [unowned self] exchange, _ in
+        routes.stream("/api/products/export", role: .read) { [unowned self] exchange, _ in
             let format = try TableFormat(exchange, ofBody: false)
             try await export(exchange, format, ProductImporter.names) { [products] skus, buffer in
                 for product in try await products.find(skus).compactMap({ $0 }) {
@@ -26,7 +26,7 @@ final class ExportEndpoints {
                 }
             }
         }
-        routes.on(.get, "/api/inventory/export", role: .read) { [unowned self] exchange, _ in
+        routes.stream("/api/inventory/export", role: .read) { [unowned self] exchange, _ in
             let format = try TableFormat(exchange, ofBody: false)
             let only = try await exchange.queryItem("warehouseId").asyncMap { try await self.warehouses.require($0).id }
             try await export(exchange, format, ExportEndpoints.stockNames) { [unowned self] skus, buffer in

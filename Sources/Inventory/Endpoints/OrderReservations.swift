@@ -34,11 +34,13 @@ final class OrderReservations {
         let reserve = OrderReserve(
             lines: skus.map { line(wants[$0] ?? [], draft.priority) }, orderID: draft.orderID, end: draft.end,
             priority: draft.priority, request: request, key: keyText)
-        let markers = markers(suffix, skus)
-        for marker in markers { try await draft.durability.check(marker: marker, in: lanes.context) }
+        var promises: [DurabilityPromise] = []
+        for marker in markers(suffix, skus) {
+            promises.append(try await draft.durability.prepare(marker: marker, in: lanes.context))
+        }
         let answer = try await store.perform(.reserve(reserve), suffix: suffix, skus: skus, actor: caller.name)
         if answer.isThere {
-            for marker in markers { try await draft.durability.confirm(marker: marker, in: lanes.context) }
+            for promise in promises { try await promise.confirm() }
         }
         switch answer {
         case .held(let made): reply(201, made, to: exchange)

@@ -35,7 +35,8 @@ final class ProductEndpoints {
             try match.check(known.version)
             let changed = try Product(body, id: known.id, known: known)
             let isConditional = if case .anything = match { false } else { true }
-            reply(200, try await store.update(changed, version: isConditional ? known.version : nil), to: exchange)
+            let updated = try await store.update(changed, version: isConditional ? known.version : nil)
+            reply(200, updated, to: exchange, before: known.version)
         }
     }
 
@@ -61,7 +62,10 @@ final class ProductEndpoints {
         exchange.finishReply(contentType: "application/json") { JSONValue.array(products).write(to: $0) }
     }
 
-    private func reply(_ status: Int, _ product: Product, to exchange: Exchange) {
+    private func reply(_ status: Int, _ product: Product, to exchange: Exchange, before: Int? = nil) {
+        if status == 201 || before != nil {
+            exchange.change = Change(product.sku.text, before: before, after: product.version)
+        }
         exchange.beginReply(status)
         exchange.addHeader("ETag", "\"\(product.version)\"")
         if status == 201 { exchange.addHeader("Location", "/api/products/\(product.id)") }

@@ -31,7 +31,7 @@ final class StockEventsEndpoint {
     }
 
     func add(to routes: Routes) {
-        routes.on(.get, "/api/inventory/events", role: .read) { [unowned self] exchange, _ in
+        routes.stream("/api/inventory/events", role: .read) { [unowned self] exchange, _ in
             try await subscribe(exchange)
         }
     }

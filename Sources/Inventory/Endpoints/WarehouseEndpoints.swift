@@ -38,7 +38,7 @@ final class WarehouseEndpoints {
             warehouse.version = known.version + 1
             try await store.update(warehouse, version: known.version)
             _ = try await reread()
-            reply(200, warehouse, to: exchange)
+            reply(200, warehouse, to: exchange, before: known.version)
         }
         routes.on(.delete, "/api/warehouses/{id}", role: .admin) { [unowned self] exchange, _ in
             let match = try exchange.ifMatch()
@@ -49,6 +49,7 @@ final class WarehouseEndpoints {
             }
             try await store.delete(known.id, version: known.version)
             _ = try await reread()
+            exchange.change = Change(known.id, before: known.version)
             exchange.beginReply(204)
             exchange.finishReply()
         }
@@ -68,7 +69,8 @@ final class WarehouseEndpoints {
         return set
     }
 
-    private func reply(_ status: Int, _ warehouse: Warehouse, to exchange: Exchange) {
+    private func reply(_ status: Int, _ warehouse: Warehouse, to exchange: Exchange, before: Int? = nil) {
+        exchange.change = Change(warehouse.id, before: before, after: warehouse.version)
         exchange.beginReply(status)
         exchange.addHeader("ETag", "\"\(warehouse.version)\"")
         exchange.finishReply(contentType: "application/json") { warehouse.json.write(to: $0) }

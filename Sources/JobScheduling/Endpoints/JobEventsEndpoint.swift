@@ -31,7 +31,7 @@ final class JobEventsEndpoint {
     init(store: JobStore) { self.store = store }
 
     func add(to routes: Routes) {
-        routes.on(.get, "/api/jobs/events", role: .read) { [unowned self] exchange, _ in try await subscribe(exchange) }
+        routes.stream("/api/jobs/events", role: .read) { [unowned self] exchange, _ in try await subscribe(exchange) }
     }
 
     func closeAll() {

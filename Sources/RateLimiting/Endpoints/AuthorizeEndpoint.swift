@@ -16,7 +16,7 @@ final class AuthorizeEndpoint {
     func add(to routes: Routes) {
         // Proxies ask with the method of the request they guard, or with GET.
         for method in [HTTPMethod.get, .post, .put, .patch, .delete] {
-            routes.immediate(method, "/api/rate-limits/authorize", role: .check) { [self] exchange, _ in
+            routes.immediate(method, "/api/rate-limits/authorize", role: .check, isOpen: true) { [self] exchange, _ in
                 try authorize(exchange)
             }
         }

@@ -30,7 +30,7 @@ final class EventsEndpoint {
     }
 
     func add(to routes: Routes) {
-        routes.on(.get, "/api/rate-limits/events", role: .read) { [unowned self] exchange, _ in
+        routes.stream("/api/rate-limits/events", role: .read) { [unowned self] exchange, _ in
             try await subscribe(exchange)
         }
         context.process.broadcasts.subscribe(RuleFeed.snapshots) { [weak self] _ in

@@ -9,15 +9,15 @@ import Services
 /// a fresh bucket. What is returned holds until the next call.
 final class HeaderIdentities {
     private let proxies: TrustedProxies
-    private let tokens: Tokens
+    private let context: ServiceContext
     private let parser = CheckParser()
     private let path = NormalizedPath()
     /// The last peer seen: behind a proxy nearly every request has the same.
     private var lastPeer: (peer: Peer, address: PeerAddress, isTrusted: Bool)?
 
-    init(proxies: TrustedProxies, tokens: Tokens) {
-        self.proxies = proxies
-        self.tokens = tokens
+    init(context: ServiceContext) {
+        self.context = context
+        proxies = context.process.proxies
     }
 
     /// The request that a forward-auth call asks about.
@@ -37,11 +37,14 @@ final class HeaderIdentities {
         return request
     }
 
-    /// The request itself, for the limits on our own API.
+    /// The request itself, for the limits on our own API. Who bears a token is its name, never the token.
     func own(_ exchange: Exchange) throws(Problem) -> CheckRequest {
         parser.begin()
         let (peer, isTrusted) = peer(of: exchange)
         var request = try client(exchange, peer: peer, isTrusted: isTrusted)
+        if let caller = exchange.header("authorization").flatMap({ context.tokens.caller(authorization: $0) }) {
+            request.identity = Identity(kind: .id, value: caller.name.withByteView { parser.keep($0) })
+        }
         request.endpoint = exchange.path
         request.method = ByteView(exchange.method.name)
         request.isOwnAPI = true
@@ -59,7 +62,7 @@ final class HeaderIdentities {
     private func client(_ exchange: Exchange, peer: PeerAddress, isTrusted: Bool) throws(Problem) -> CheckRequest {
         let address = proxies.clientAddress(exchange, peer: peer)
         var request = CheckRequest(identity: Identity(kind: .ip, value: ByteView("unknown")), address: address)
-        if let key = exchange.header("x-api-key"), isTrusted || tokens.caller(bearing: key) != nil {
+        if let key = exchange.header("x-api-key"), isTrusted || context.tokens.caller(bearing: key) != nil {
             request.identity = Identity(kind: .key, value: parser.hashed(try checked(key, "X-API-Key")))
         } else if isTrusted, let user = exchange.header("x-user-id") {
             request.identity = Identity(kind: .user, value: try checked(user, "X-User-Id"))
@@ -75,14 +78,5 @@ final class HeaderIdentities {
             throw .field(name, "must be 1 to \(CheckParser.longestIdentifier) bytes long")
         }
         return value
-    }
-}
-
-extension PeerAddress {
-    init(_ peer: Peer) {
-        switch peer {
-        case .unix: self = .unix
-        case .address(let text): self = IPAddress(text).map { .ip($0) } ?? .ip(.unspecified)
-        }
     }
 }

@@ -148,7 +148,9 @@ final class RedisConnector {
             }
         }
         attemptTimer = loop.after(us: configuration.connectTimeoutUs) { [weak self] in self?.unfinished?.close() }
-        link.open(target.numeric)
+        var name = ""
+        if case .tcp(let host, _) = target.address { name = host }
+        link.open(target.numeric, tls: topology?.tls, name: name)
     }
 
     private func prepareLink() {

@@ -51,7 +51,10 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
     // MARK: Life
 
     /// Begins to connect to a numeric address or a socket.
-    func open(_ address: Sockets.Address) {
+    /// - Parameters:
+    ///   - tls: encrypts the connection.
+    ///   - name: what the other side must then prove to be.
+    func open(_ address: Sockets.Address, tls: RedisTLS? = nil, name: String = "") {
         if case .tcp(let name, _) = address { host = name }
         let made: UnsafeMutablePointer<redisAsyncContext>? =
             switch address {
@@ -60,6 +63,10 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
             }
         guard let made, made.pointee.err == 0 else {
             if let made { redisAsyncFree(made) }
+            return didClose()
+        }
+        if let tls, !tls.begin(made, name: name) {
+            redisAsyncFree(made)
             return didClose()
         }
         context = made

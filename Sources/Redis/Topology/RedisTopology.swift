@@ -25,6 +25,8 @@ final class RedisTopology {
     /// Called with each change.
     var onChange: [() -> Void] = []
     private var isStarted = false
+    /// Encrypts connections, if they are to be.
+    private(set) lazy var tls: RedisTLS? = configuration.tls.map(RedisTLS.init)
 
     private struct Follower { weak var connector: RedisConnector? }
 

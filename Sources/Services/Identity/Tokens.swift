@@ -1,96 +1,102 @@
 import Bytes
-import Digests
 
-/// What a caller may do. Each role includes the ones before it, but `work` and `sell`, which
-/// stand beside each other.
-public enum Role: String, Sendable, CaseIterable {
-    /// Ask for decisions only.
-    case check
-    /// Read everything, and ask for decisions.
-    case read
-    /// The worker calls, and read.
-    case work
-    /// Reserve stock, confirm and cancel, and read.
-    case sell
-    case admin
-
-    public func includes(_ needed: Role) -> Bool {
-        switch self {
-        case .admin: true
-        case .work: needed != .admin && needed != .sell
-        case .sell: needed != .admin && needed != .work
-        case .read: needed == .read || needed == .check
-        case .check: needed == .check
-        }
-    }
-}
-
-/// Who calls: a token's name and role, or anybody on loopback when no tokens are configured.
-public struct Caller: Sendable, Equatable {
-    public let name: String
-    public let role: Role
-
-    public init(name: String, role: Role) {
-        self.name = name
-        self.role = role
-    }
-
-    /// The caller of a server without tokens, which listens on loopback only.
-    public static let local = Caller(name: "local", role: .admin)
-}
-
-/// The API's bearer tokens, as the tokens file lists them: a line `name role sha256-of-the-token` each, `#` comments.
-/// The file holds no secret, and neither does this.
-public struct Tokens: Sendable {
-    private struct Entry: Sendable {
+/// The API's bearer tokens, as the tokens file lists them: a line `name role sha256-of-the-token [rate]` each, `#`
+/// comments. The file holds no secret, and neither does this. It is a snapshot: another file is another value.
+public struct Tokens: Sendable, Equatable {
+    private struct Entry: Sendable, Equatable {
+        let digest: TokenDigest
         let caller: Caller
-        let digest: [UInt8]
+
+        static func == (left: Entry, right: Entry) -> Bool {
+            left.caller == right.caller && left.digest.mask(equals: right.digest) != 0
+        }
     }
 
     private let entries: [Entry]
 
+    /// How often a token's name may call, for those names that have a rate; requests with any token of the name count.
+    public let rates: [TokenRate]
+
     public var isEmpty: Bool { entries.isEmpty }
 
-    public static let none = Tokens(entries: [])
+    public var count: Int { entries.count }
 
-    private init(entries: [Entry]) { self.entries = entries }
+    public static let none = Tokens(entries: [], rates: [])
 
-    /// A line that is not as it should be.
+    /// With each lookup all entries are compared, so there is an end to how many there can be.
+    public static let mostEntries = 1000
+    static let longestName = 64
+
+    private init(entries: [Entry], rates: [TokenRate]) {
+        self.entries = entries
+        self.rates = rates
+    }
+
+    /// A line that is not as it should be. It names the line and never shows what is in it.
     public struct FileError: Error, CustomStringConvertible {
         public let description: String
+
+        init(line: Int, _ words: String) { description = "line \(line): \(words)" }
     }
 
     public init(file text: String) throws(FileError) {
         var entries: [Entry] = []
+        var lines: [Int] = []
+        var rates: [String: TokenRate?] = [:]
         // By \.isNewline, since a line end of Windows is one character of its own.
         for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
             let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).map(String.init)
             guard let first = words.first, !first.hasPrefix("#") else { continue }
-            guard words.count == 3 else {
-                throw FileError(description: "line \(index + 1): expected `name role sha256`")
+            let number = index + 1
+            let (entry, rate) = try Tokens.entry(words, line: number)
+            if let twin = entries.firstIndex(where: { $0.digest.mask(equals: entry.digest) != 0 }) {
+                throw FileError(line: number, "the token is that of line \(lines[twin])")
             }
-            guard let role = Role(rawValue: words[1]) else {
-                let known = Role.allCases.map(\.rawValue).joined(separator: ", ")
-                throw FileError(description: "line \(index + 1): the role must be one of \(known)")
+            if let known = rates[first], known != rate {
+                throw FileError(line: number, "the name has another rate in an earlier line")
             }
-            guard let digest = Hex.decode(words[2]), digest.count == 32 else {
-                throw FileError(description: "line \(index + 1): the third word must be 64 hexadecimal digits")
+            guard entries.count < Tokens.mostEntries else {
+                throw FileError(line: number, "there are more than \(Tokens.mostEntries) tokens")
             }
-            entries.append(Entry(caller: Caller(name: words[0], role: role), digest: digest))
+            rates[first] = .some(rate)
+            entries.append(entry)
+            lines.append(number)
         }
         self.entries = entries
+        self.rates = rates.values.compactMap { $0 }.sorted { $0.name < $1.name }
     }
 
-    /// Whose token this is. Every entry is compared, in constant time each, so that the time taken tells nothing.
-    public func caller(bearing token: ByteView) -> Caller? {
-        let digest = SHA256.hash(token)
-        var found: Caller?
-        digest.withByteView { digest in
-            for entry in entries where entry.digest.withByteView({ constantTimeEquals($0, digest) }) {
-                found = entry.caller
-            }
+    private static func entry(_ words: [String], line: Int) throws(FileError) -> (Entry, TokenRate?) {
+        guard words.count == 3 || words.count == 4 else {
+            throw FileError(line: line, "expected `name role sha256` and, if it has one, a rate")
         }
-        return found
+        let name = words[0]
+        guard name.utf8.count <= longestName, name.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+            throw FileError(line: line, "the name must be at most \(longestName) visible ASCII characters")
+        }
+        guard let role = Role(rawValue: words[1]) else {
+            let known = Role.allCases.map(\.rawValue).joined(separator: ", ")
+            throw FileError(line: line, "the role must be one of \(known)")
+        }
+        guard let digest = TokenDigest(hex: words[2]) else {
+            throw FileError(line: line, "the third word must be 64 hexadecimal digits")
+        }
+        var rate: TokenRate?
+        if words.count == 4 {
+            guard let read = TokenRate(words[3], name: name) else {
+                throw FileError(line: line, "the rate must be a number per s, m or h, such as 100/s")
+            }
+            rate = read
+        }
+        return (Entry(digest: digest, caller: Caller(name: name, role: role, token: digest)), rate)
+    }
+
+    /// Whose token this is. Every entry is compared, each in the same time, and no branch is taken on the way.
+    public func caller(bearing token: ByteView) -> Caller? {
+        let digest = TokenDigest(of: token)
+        var found = 0
+        for i in 0..<entries.count { found |= entries[i].digest.mask(equals: digest) & (i &+ 1) }
+        return found > 0 ? entries[found &- 1].caller : nil
     }
 
     /// The caller of a request by its `Authorization` header.
@@ -99,28 +105,51 @@ public struct Tokens: Sendable {
         guard let authorization else {
             throw Problem(.unauthenticated, "a token is needed: Authorization: Bearer …")
         }
-        guard authorization.count > 7, authorization.slice(0, 7).equalsIgnoringCase("bearer "),
-            let caller = caller(bearing: authorization.dropFirst(7).trimmed)
-        else {
+        guard let caller = caller(authorization: authorization) else {
             throw Problem(.unauthenticated, "the token is not known here")
         }
         return caller
     }
+
+    /// The caller by its `Authorization` header; nil when it bears no token of ours.
+    public func caller(authorization: ByteView) -> Caller? {
+        guard authorization.count > 7, authorization.slice(0, 7).equalsIgnoringCase("bearer ") else { return nil }
+        return caller(bearing: authorization.dropFirst(7).trimmed)
+    }
+
+    /// Whether a caller that was known to an earlier snapshot still is, with the same token and a role that will do.
+    func stillKnows(_ caller: Caller, for role: Role) -> Bool {
+        guard let token = caller.token else { return isEmpty }
+        guard let entry = entries.first(where: { $0.digest.mask(equals: token) != 0 }) else { return false }
+        return entry.caller.role.includes(role)
+    }
 }
 
-/// Hexadecimal text.
-public enum Hex {
-    /// The bytes of an even number of hexadecimal digits; nil for anything else.
-    public static func decode(_ text: String) -> [UInt8]? {
-        let digits = text.utf8.map { digit -> UInt8? in
-            switch digit {
-            case 0x30...0x39: digit - 0x30
-            case 0x61...0x66: digit - 0x61 + 10
-            case 0x41...0x46: digit - 0x41 + 10
-            default: nil
+/// How often the tokens of one name may call our API: `100/s`, at once or spread.
+public struct TokenRate: Sendable, Equatable {
+    public enum Unit: String, Sendable, CaseIterable {
+        case s, m, h
+
+        public var ms: Int {
+            switch self {
+            case .s: 1000
+            case .m: 60_000
+            case .h: 3_600_000
             }
         }
-        guard digits.count % 2 == 0, !digits.contains(nil) else { return nil }
-        return stride(from: 0, to: digits.count, by: 2).map { digits[$0]! << 4 | digits[$0 + 1]! }
+    }
+
+    public let name: String
+    public let limit: Int
+    public let unit: Unit
+
+    init?(_ text: String, name: String) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts[0].utf8.allSatisfy({ (0x30...0x39).contains($0) }), let limit = Int(parts[0]),
+            (1...1_000_000).contains(limit), let unit = Unit(rawValue: String(parts[1]))
+        else { return nil }
+        self.name = name
+        self.limit = limit
+        self.unit = unit
     }
 }

@@ -4,6 +4,7 @@ import HTTP
 /// Which peers may speak for others, and whose request it is when they do.
 public struct TrustedProxies: Sendable {
     private let blocks: [AddressBlock]
+    private let configured: [AddressBlock]
     private let trustsUnixPeers: Bool
 
     /// - Parameters:
@@ -11,12 +12,21 @@ public struct TrustedProxies: Sendable {
     ///   - isLoopbackOnly: the server listens on loopback only, so loopback and unix peers are our own machine.
     public init(blocks: [AddressBlock], isLoopbackOnly: Bool) {
         let loopback = ["127.0.0.0/8", "::1"].compactMap { AddressBlock($0) }
+        configured = blocks
         self.blocks = isLoopbackOnly ? blocks + loopback : blocks
         trustsUnixPeers = isLoopbackOnly
     }
 
     public func trusts(_ address: IPAddress) -> Bool {
         blocks.contains { $0.contains(address) }
+    }
+
+    /// Whether the peer is a proxy that was named, or whoever may open our unix socket; loopback as such is not enough.
+    func isConfigured(_ peer: PeerAddress) -> Bool {
+        switch peer {
+        case .unix: true
+        case .ip(let address): configured.contains { $0.contains(address) }
+        }
     }
 
     /// Whether the peer of `exchange` may speak for others.
@@ -106,4 +116,13 @@ public struct TrustedProxies: Sendable {
 public enum PeerAddress: Sendable, Equatable {
     case unix
     case ip(IPAddress)
+}
+
+extension PeerAddress {
+    public init(_ peer: Peer) {
+        switch peer {
+        case .unix: self = .unix
+        case .address(let text): self = IPAddress(text).map { .ip($0) } ?? .ip(.unspecified)
+        }
+    }
 }

@@ -33,7 +33,8 @@ public enum ProblemReply {
     }
 
     /// What an error is to whoever asked; one that nobody expects is logged.
-    public static func problem(for error: any Error, log: Logger) -> Problem {
+    /// - Parameter log: nil when that is done elsewhere.
+    public static func problem(for error: any Error, log: Logger?) -> Problem {
         switch error {
         case let problem as Problem:
             return problem
@@ -49,21 +50,22 @@ public enum ProblemReply {
         case let error as RedisError:
             return store(error, log: log)
         default:
-            log.error("unexpected error in a handler", ["error": .string(String(describing: error))])
+            log?.error("unexpected error in a handler", ["error": .string(String(describing: error))])
             return Problem(.internalError, "something went wrong here; it has been logged")
         }
     }
 
-    /// Whether Redis says that it will be able to later: it is loading, is a replica now, has lost its own replicas.
-    private static func isPassing(_ code: String) -> Bool {
-        ["LOADING", "READONLY", "MASTERDOWN", "BUSY", "MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN"].contains(code)
+    /// Whether Redis says that it will be able to later: a slot is on the move, it is loading, is a replica now, has lost
+    /// its own replicas.
+    private static func isPassing(_ error: RedisError, _ code: String) -> Bool {
+        error.isElsewhere || ["BUSY", "MISCONF", "NOREPLICAS"].contains(code)
     }
 
-    private static func store(_ error: RedisError, log: Logger) -> Problem {
+    private static func store(_ error: RedisError, log: Logger?) -> Problem {
         if case .server(let code, let message) = error {
             if code == "OOM" { return Problem(.storeFull, "the store is full", retryAfterS: 1) }
-            if isPassing(code) { return Problem(.unavailable, "the store cannot serve this now", retryAfterS: 1) }
-            log.error("redis refused a command", ["code": .string(code), "message": .string(message)])
+            if isPassing(error, code) { return Problem(.unavailable, "the store cannot serve this now", retryAfterS: 1) }
+            log?.error("redis refused a command", ["code": .string(code), "message": .string(message)])
             return Problem(.internalError, "something went wrong here; it has been logged")
         }
         let doubt = error.mayHaveRun ? "; the request may have taken effect" : ""

@@ -57,15 +57,23 @@ public final class ServiceContext {
     public let metrics: MetricRegistry
     /// What the loops of the process have in common.
     public let process: ProcessContext
+    /// The API's tokens as they are at the moment.
+    public internal(set) var tokens: Tokens
+    /// Where what administrators change is written down.
+    public private(set) lazy var audit = AuditLog(context: self)
 
     public init(loop: EventLoop, redis: RedisClient, metrics: MetricRegistry, process: ProcessContext) {
         self.loop = loop
         self.redis = redis
         self.metrics = metrics
         self.process = process
+        tokens = process.tokens
     }
 
     public var log: Logger { process.log }
+
+    private(set) lazy var durabilityWaits = DurabilityWaits(
+        loop: loop, redis: redis, replicas: process.settings["wait-replicas"].flatMap { Int($0) } ?? 1)
 
     /// Whether this is the one loop of the process that does what is to be done once per process.
     public var isFirstLoop: Bool { loop.index == 0 }
@@ -79,8 +87,11 @@ public final class ProcessContext: Sendable {
     public let prefix: String
     public let redis: RedisConfiguration
     public let log: Logger
+    /// The API's tokens at the start; `ServiceContext` has those of the moment.
     public let tokens: Tokens
     public let proxies: TrustedProxies
+    /// Names, beside those that are ours by themselves, under which a server without tokens may be asked.
+    public let allowedHosts: [String]
     /// Settings of single services, by name, as the command line had them.
     public let settings: [String: String]
     /// How many event loops the process has.
@@ -92,7 +103,8 @@ public final class ProcessContext: Sendable {
 
     public init(
         replicaID: String, prefix: String, redis: RedisConfiguration, log: Logger, tokens: Tokens,
-        proxies: TrustedProxies, settings: [String: String], loopCount: Int, configuredReplicas: Int?
+        proxies: TrustedProxies, settings: [String: String], loopCount: Int, configuredReplicas: Int?,
+        allowedHosts: [String] = []
     ) {
         self.replicaID = replicaID
         self.prefix = prefix
@@ -100,6 +112,7 @@ public final class ProcessContext: Sendable {
         self.log = log
         self.tokens = tokens
         self.proxies = proxies
+        self.allowedHosts = allowedHosts
         self.settings = settings
         self.loopCount = loopCount
         replicas = ReplicaCount(configured: configuredReplicas)
