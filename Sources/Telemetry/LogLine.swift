@@ -70,7 +70,8 @@ enum LogLine {
     }
 
     /// Appends UTF-8 as the inside of a JSON string. Everything that a terminal or a log reader might take for more
-    /// than text is escaped: C0 and C1 controls, DEL, and the line and paragraph separators.
+    /// than text is escaped: C0 and C1 controls, DEL, the line and paragraph separators, what turns the direction of text
+    /// around, and the byte order mark.
     private static func appendEscaped(_ text: ByteView, to buffer: ByteBuffer) {
         var i = 0
         while i < text.count {
@@ -89,12 +90,24 @@ enum LogLine {
             case 0xC2 where i + 1 < text.count && text[i + 1] < 0xA0:
                 appendCode(Int(text[i + 1]), to: buffer)
                 i += 1
-            case 0xE2 where i + 2 < text.count && text[i + 1] == 0x80 && text[i + 2] & 0xFE == 0xA8:
-                appendCode(0x2000 + Int(text[i + 2] & 0x3F), to: buffer)
+            case 0xE2
+            where i + 2 < text.count && isObeyed(0x2000 | Int(text[i + 1] & 0x3F) << 6 | Int(text[i + 2] & 0x3F)):
+                appendCode(0x2000 | Int(text[i + 1] & 0x3F) << 6 | Int(text[i + 2] & 0x3F), to: buffer)
+                i += 2
+            case 0xEF where i + 2 < text.count && text[i + 1] == 0xBB && text[i + 2] == 0xBF:
+                appendCode(0xFEFF, to: buffer)
                 i += 2
             default: buffer.append(byte)
             }
             i += 1
+        }
+    }
+
+    /// Of the codes from U+2000 on: line and paragraph separators, and what embeds, overrides or isolates a direction.
+    private static func isObeyed(_ code: Int) -> Bool {
+        switch code {
+        case 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true
+        default: false
         }
     }
 

@@ -56,7 +56,8 @@ struct ConfigurationTests {
             "http-allowed-hosts": "a.example,*.b.example",
             "http-allow-private": "10.0.0.0/8", "webhook-secrets": "s", "smtp-url": "smtp://mail.example:587",
             "smtp-from": "a@b.example", "stock-escalate": "11", "ledger-days": "12",
-            "stock-webhook": "https://hooks.example:8443",
+            "stock-webhook": "https://hooks.example:8443", "allowed-hosts": "qm.example.com,other:8080",
+            "max-streams": "13",
         ]
         #expect(Set(values.keys) == Set(Setting.all.map(\.name)))
         for setting in Setting.all {
@@ -98,7 +99,9 @@ struct ConfigurationTests {
         ("prefix", "a b", "braces"), ("prefix", "{a}", "braces"), ("replicas", "0", "1 to"),
         ("loops", "257", "0 to 256"),
         ("check-budget", "0", "1 to"), ("drain-delay", "1s", "0 to"), ("drain-grace", "600001", "0 to 600000"),
-        ("log-level", "loud", "debug, info, warning, error"), ("log-format", "xml", "json or text"),
+        ("allowed-hosts", "http://a", "qm.example.com"), ("allowed-hosts", "*.a", "qm.example.com"),
+        ("max-streams", "0", "1 to"), ("log-level", "loud", "debug, info, warning, error"),
+        ("log-format", "xml", "json or text"),
         ("socket", String(repeating: "x", count: 108), "108 bytes"),
     ])
     func wrongValuesAreNamed(_ name: String, _ value: String, _ right: String) {

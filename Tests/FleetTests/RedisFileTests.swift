@@ -45,6 +45,8 @@ extension Fleet {
             #expect(await eventually { (try? replica.request("GET", "/readyz").status) == 503 })
             let ending = try await Program.run("health", "--url", replica.url)
             #expect(ending.code == 1 && ending.errors.contains("about to end"))
+            let live = try await Program.run("health", "--live", "--url", replica.url)
+            #expect((live.code, live.output) == (0, "live\n"))
             replica.program.process.kill()
             let gone = try await Program.run("health", "--url", replica.url)
             #expect(gone.code == 1 && gone.output.isEmpty)

@@ -59,10 +59,49 @@ import Testing
         let response = try client.response()
         #expect(
             response.fields.dropFirst() == [
-                "X-Stashed: a  X-Forged: 1", "X-Text: b X-Forged: 2 é", "X-View: c    body", "X-Number: -7",
+                "X-Content-Type-Options: nosniff", "X-Stashed: a  X-Forged: 1", "X-Text: b X-Forged: 2 é",
+                "X-View: c    body", "X-Number: -7",
                 "X-Written: 12",
                 "Content-Length: 0",
             ])
+    }
+
+    @Test func pagesSayWhatTheyMayDo() throws {
+        let client = try client { exchange in
+            let isStreamed = exchange.queryItem("streamed") != nil
+            let isPage = exchange.queryItem("page") != nil
+            let type: StaticString = isPage ? "text/html; charset=utf-8" : "application/json"
+            if isStreamed { return exchange.beginStream(contentType: type).end() }
+            exchange.beginReply(200)
+            exchange.finishReply(contentType: type)
+        }
+        for target in ["/t", "/t?page", "/t?streamed", "/t?page&streamed"] {
+            client.get(target)
+            let fields = try client.response().fields
+            let isPage = target.contains("page")
+            #expect(fields.contains("X-Content-Type-Options: nosniff"), "\(target)")
+            #expect(fields.contains("X-Frame-Options: DENY") == isPage, "\(target)")
+            #expect(fields.contains("Referrer-Policy: no-referrer") == isPage, "\(target)")
+            let policy = fields.first { $0.hasPrefix("Content-Security-Policy: ") }
+            #expect((policy != nil) == isPage, "\(target)")
+            if let policy {
+                #expect(policy.contains("default-src 'self';") && policy.contains("frame-ancestors 'none'"))
+            }
+        }
+    }
+
+    @Test func hostAndBrowsersAreKnown() throws {
+        let client = try client { exchange in
+            exchange.reply(200) { $0.value("\(exchange.host.string) \(exchange.isFromBrowser)") }
+        }
+        for (fields, answer) in [
+            ("", "a false"), ("Origin: http://b\r\n", "a true"), ("oRIGIN: null\r\n", "a true"),
+            ("Sec-Fetch-Site: none\r\n", "a true"), ("Accept: x\r\nCookie: y\r\n", "a false"),
+            ("Origins: x\r\nSec-Fetch-Mode: y\r\nExpecX: z\r\n", "a false"),
+        ] {
+            client.get("/t", fields)
+            #expect(try client.response().body == "\"\(answer)\"", "\(fields)")
+        }
     }
 
     /// What one answer leads to may be another: bodies are written in borrowed memory, each in its own.

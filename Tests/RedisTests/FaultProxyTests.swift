@@ -17,10 +17,7 @@ struct FaultProxyTests {
             to: .unix(path: redis.socketPath), plan: .at(command: "EXEC", []), listensOnSocket: onSocket)
     }
 
-    private func connect(_ proxy: RedisFaultProxy) throws -> RESPConnection {
-        if proxy.url.hasPrefix("unix://") { return try RESPConnection(.unix(path: String(proxy.url.dropFirst(7)))) }
-        return try RESPConnection(.tcp(host: "127.0.0.1", port: Int(proxy.url.split(separator: ":").last!)!))
-    }
+    private func connect(_ proxy: RedisFaultProxy) throws -> RESPConnection { try RESPConnection(proxy.address) }
 
     private func value() throws -> String { try redis.redis("GET", key) }
 
@@ -54,7 +51,7 @@ struct FaultProxyTests {
     @Test func cutsAnAnswerInItsMiddle() throws {
         let proxy = try proxy()
         try redis.redis("SET", key, "abcdefgh")
-        let socket = try BlockingSocket(.tcp(host: "127.0.0.1", port: Int(proxy.url.split(separator: ":").last!)!))
+        let socket = try BlockingSocket(proxy.address)
         proxy.inject(.truncate(bytes: 7))
         try socket.send(Array("GET \(key)\r\n".utf8))
         #expect(try socket.read(7) == Array("$8\r\nabc".utf8))

@@ -29,11 +29,46 @@ struct TokensTests {
 
     @Test(arguments: [
         ("a read", "line 2"), ("a read x y", "line 2"), ("a king \(digest("x"))", "line 2"), ("a read 12ab", "line 2"),
-        ("a read \(String(digest("x").dropLast()))g", "line 2"),
+        ("a read \(String(digest("x").dropLast()))g", "line 2"), ("a read \(digest("x")) 100", "line 2"),
+        ("a read \(digest("x")) 0/s", "line 2"), ("a read \(digest("x")) 1/d", "line 2"),
+        ("a read \(digest("x")) -1/s", "line 2"), ("a read \(digest("x")) 1000001/s", "line 2"),
+        ("a read \(digest("x")) 1/s more", "line 2"), ("a\u{1B}[31m read \(digest("x"))", "line 2"),
+        ("é read \(digest("x"))", "line 2"), (String(repeating: "a", count: 65) + " read \(digest("x"))", "line 2"),
+        ("a read \(digest("x"))\nb admin \(digest("x"))", "line 3"),
+        ("a read \(digest("x")) 1/s\na admin \(digest("y")) 2/s", "line 3"),
+        ("a read \(digest("x")) 1/s\na admin \(digest("y"))", "line 3"),
     ])
     func aWrongLineIsNamed(_ line: String, _ place: String) {
         let error = #expect(throws: Tokens.FileError.self) { try Tokens(file: "# first\n" + line) }
         #expect(error?.description.hasPrefix(place) == true)
+        // What stands in the line may be a token by mistake.
+        for word in line.split(whereSeparator: \.isWhitespace) where word.count > 4 {
+            #expect(error?.description.contains(word) == false)
+        }
+    }
+
+    @Test func ratesGoWithNames() throws {
+        let tokens = try Tokens(
+            file: """
+                b read \(digest("1")) 100/s
+                b work \(digest("2")) 100/s
+                a read \(digest("3"))
+                a0 admin \(digest("4")) 6000/m
+                c check \(digest("5")) 1000000/h
+                """)
+        #expect(tokens.count == 5)
+        #expect(tokens.rates.map(\.name) == ["a0", "b", "c"])
+        #expect(tokens.rates.map(\.limit) == [6000, 100, 1_000_000])
+        #expect(tokens.rates.map(\.unit.ms) == [60_000, 1000, 3_600_000])
+    }
+
+    @Test func thereIsAnEndToHowManyThereAre() throws {
+        let lines = (0..<Tokens.mostEntries).map { "a read \(digest("\($0)"))" }
+        #expect(try Tokens(file: lines.joined(separator: "\n")).count == Tokens.mostEntries)
+        let error = #expect(throws: Tokens.FileError.self) {
+            try Tokens(file: (lines + ["b read \(digest("b"))"]).joined(separator: "\n"))
+        }
+        #expect(error?.description.hasPrefix("line 1001") == true)
     }
 
     @Test(arguments: ["Bearer s3cret", "bearer s3cret", "BEARER   s3cret "])

@@ -54,13 +54,15 @@ struct LoggerTests {
     }
 
     @Test func nothingInAValueCanEndALineOrAString() throws {
-        let nasty = "a\"\\\n\r\t\u{0}\u{1B}[31m\u{7F}\u{85}\u{9F}\u{2028}\u{2029}é\u{A0}…b"
+        let nasty =
+            "a\"\\\n\r\t\u{0}\u{1B}[31m\u{7F}\u{85}\u{9F}\u{2028}\u{2029}\u{202A}\u{202E}\u{2066}\u{2069}\u{200F}\u{FEFF}é\u{A0}…b\u{2027}\u{202F}"
         for format in [LogFormat.json, .text] {
             let text = line(format, ["value": .string(nasty)])
             #expect(text.unicodeScalars.filter { $0 == "\n" }.count == 1)
             #expect(
                 text.dropLast().unicodeScalars.allSatisfy {
-                    $0.value >= 0x20 && !(0x7F...0x9F).contains($0.value) && $0.value != 0x2028 && $0.value != 0x2029
+                    $0.value >= 0x20 && !(0x7F...0x9F).contains($0.value) && !(0x2028...0x202E).contains($0.value)
+                        && !(0x2066...0x2069).contains($0.value) && $0.value != 0x200F && $0.value != 0xFEFF
                 })
         }
         let value = try line(.json, ["value": .string(nasty)]).withByteView { try JSONValue(parsing: $0) }

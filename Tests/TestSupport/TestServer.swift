@@ -49,6 +49,9 @@ public final class TestServer: Sendable {
         if !wasStopped { server.stop() }
     }
 
+    /// As SIGHUP would.
+    public func readTokens() { server.readTokens() }
+
     public var port: Int { Int(url.split(separator: ":").last ?? "") ?? 0 }
 
     public func connect(host: String = "127.0.0.1") throws -> HTTPConnection {

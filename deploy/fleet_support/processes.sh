@@ -98,7 +98,8 @@ answers() {
   local role port
   role=$(of "$1" role) port=$(of "$1" port)
   case $role in
-    redis | sentinel) [ "$(redis_cli "$port" ping 2>/dev/null)" = PONG ] ;;
+    redis) [ "$(redis_cli "$port" ping 2>/dev/null)" = PONG ] ;;
+    sentinel) [ "$(sentinel_cli "$port" ping 2>/dev/null)" = PONG ] ;;
     server | worker) is_ready "$port" ;;
     # Whatever it answers: the replicas may be what is missing.
     *) [ -n "$(http_status "$port" /healthz)" ] ;;

@@ -4,7 +4,38 @@
 
 # shellcheck disable=SC2154,SC2034  # $dir, $root, $min_replicas and $redis_url are deploy/fleet's
 # shellcheck disable=SC2317  # until_true calls what is defined inside functions
-redis_cli() { timeout 5 redis-cli -h 127.0.0.1 -p "$@"; }
+# redis_cli PORT WORD…; where there are users, as the one who may do everything, whose password is in the environment.
+redis_cli() { as_fleet timeout 5 redis-cli "${as_user[@]}" -h 127.0.0.1 -p "$@"; }
+sentinel_cli() { timeout 5 redis-cli -h 127.0.0.1 -p "$@"; }
+as_user=()
+as_fleet() {
+  if ((${#as_user[@]})); then REDISCLI_AUTH=$(cat "$dir/users/fleet.password") "$@"; else "$@"; fi
+}
+know_user() { if [ -e "$dir/users/fleet.password" ]; then as_user=(--user fleet); fi; }
+
+# make_users: those of deploy/redis/users.acl, and one for this script and for tests.
+make_users() {
+  local password
+  "$root/deploy/redis/make-users" "$dir/users"
+  password=$(head -c 24 /dev/urandom | base64 | tr '+/' '-_')
+  printf '%s\n' "$password" >"$dir/users/fleet.password"
+  printf 'user fleet on #%s ~* &* +@all\n' "$(printf %s "$password" | sha256sum | cut -d' ' -f1)" >>"$dir/users/users.acl"
+  know_user
+}
+
+# give_urls: how servers and workers are told of the Redis at $redis_url.
+give_urls() {
+  local user
+  if [ -z "$acl" ]; then
+    server_redis=(--redis "$redis_url") worker_redis=(--redis "$redis_url")
+    return
+  fi
+  for user in server worker fleet; do
+    printf '%s\n' "${redis_url/:\/\//://$user:$(cat "$dir/users/$user.password")@}" >"$dir/users/$user.url"
+  done
+  server_redis=(--redis-file "$dir/users/server.url") worker_redis=(--redis-file "$dir/users/worker.url")
+  redis_url=$(cat "$dir/users/fleet.url")
+}
 
 # define_redis NAME PORT LINE…: a redis-server with these lines after those of deploy/redis.
 define_redis() {
@@ -14,6 +45,11 @@ define_redis() {
   {
     printf 'include "%s/deploy/redis/redis.conf"\n' "$root"
     printf '%s\n' "port $port" 'bind 127.0.0.1' "dir \"$data\"" 'logfile ""' "min-replicas-to-write $min_replicas" "$@"
+    if [ -n "$acl" ]; then
+      printf '%s\n' "aclfile \"$dir/users/users.acl\"" "masterauth $(cat "$dir/users/replica.password")"
+    else
+      printf '%s\n' 'aclfile ""' 'masteruser ""'
+    fi
   } >"$data/redis.conf"
   define "$name" redis "$port" redis-server "$data/redis.conf"
 }
@@ -28,7 +64,8 @@ start_one_redis() { launch redis-1 && await redis-1; }
 
 # A master, its replica, three Sentinels of which two decide.
 sentinel_redis() {
-  local ports sentinel
+  local ports sentinel password=/^sentinel\ auth-/d
+  if [ -n "$acl" ]; then password="s|^\(sentinel auth-pass .* \).*|\1$(cat "$dir/users/sentinel.password")|"; fi
   mapfile -t ports < <(free_ports 5)
   define_redis redis-1 "${ports[0]}"
   define_redis redis-2 "${ports[1]}" "replicaof 127.0.0.1 ${ports[0]}"
@@ -36,7 +73,7 @@ sentinel_redis() {
     mkdir -p "$dir/data/sentinel-$sentinel"
     sed -e "s|^sentinel monitor .*|sentinel monitor quartermaster 127.0.0.1 ${ports[0]} 2|" \
       -e "s|^port .*|port ${ports[sentinel + 1]}|" -e 's|^bind .*|bind 127.0.0.1|' -e 's|^logfile .*|logfile ""|' \
-      -e "s|^dir .*|dir \"$dir/data/sentinel-$sentinel\"|" -e '/^sentinel auth-/d' \
+      -e "s|^dir .*|dir \"$dir/data/sentinel-$sentinel\"|" -e "$password" \
       "$root/deploy/redis/sentinel.conf" >"$dir/data/sentinel-$sentinel/sentinel.conf"
     define "sentinel-$sentinel" sentinel "${ports[sentinel + 1]}" \
       redis-server "$dir/data/sentinel-$sentinel/sentinel.conf" --sentinel
@@ -55,7 +92,7 @@ start_sentinel_redis() {
   # Before they know of the replica and of each other they could not fail over.
   ready_to_fail_over() {
     local told
-    told=$(redis_cli "$(of "$1" port)" sentinel master quartermaster | paste - - | tr '\t' ' ')
+    told=$(sentinel_cli "$(of "$1" port)" sentinel master quartermaster | paste - - | tr '\t' ' ')
     [[ $told == *'num-slaves 1'* && $told == *'num-other-sentinels 2'* ]]
   }
   for name in $(names_of sentinel); do
@@ -78,7 +115,7 @@ start_cluster_redis() {
   local name nodes=()
   for name in $(names_of redis); do launch "$name"; done
   for name in $(names_of redis); do await "$name" && nodes+=("127.0.0.1:$(of "$name" port)"); done
-  redis-cli --cluster create "${nodes[@]}" --cluster-replicas 1 --cluster-yes >>"$dir/logs/cluster-create.log" 2>&1 ||
+  as_fleet redis-cli "${as_user[@]}" --cluster create "${nodes[@]}" --cluster-replicas 1 --cluster-yes >>"$dir/logs/cluster-create.log" 2>&1 ||
     fail "the cluster could not be made: $(tail -n 5 "$dir/logs/cluster-create.log")"
   is_whole() {
     local answer
@@ -124,14 +161,26 @@ move_slot() {
   expect_ok "$(redis_cli "$target" cluster setslot "$slot" importing "$source_id")"
   expect_ok "$(redis_cli "$source" cluster setslot "$slot" migrating "$target_id")"
   while true; do
-    mapfile -t batch < <(redis_cli "$source" cluster getkeysinslot "$slot" 100)
+    mapfile -t batch < <(redis_cli "$source" cluster getkeysinslot "$slot" 500)
     if ((${#batch[@]} == 0)) || [ -z "${batch[0]}" ]; then break; fi
-    expect_ok "$(redis_cli "$source" migrate 127.0.0.1 "$target" '' 0 5000 keys "${batch[@]}")"
+    expect_ok "$(migrate_command "$target" "${batch[@]}" | redis_cli "$source")"
     keys=$((keys + ${#batch[@]}))
   done
   # The target first: a slot must not be without a master when this ends in between.
   expect_ok "$(redis_cli "$target" cluster setslot "$slot" node "$target_id")"
   expect_ok "$(redis_cli "$source" cluster setslot "$slot" node "$target_id")"
+}
+# By standard input, which nobody else sees: it has the password.
+migrate_command() {
+  local key
+  printf 'migrate 127.0.0.1 %s "" 0 5000' "$1"
+  if ((${#as_user[@]})); then printf ' auth2 fleet "%s"' "$(cat "$dir/users/fleet.password")"; fi
+  printf ' keys'
+  for key in "${@:2}"; do
+    key=${key//\\/\\\\}
+    printf ' "%s"' "${key//\"/\\\"}"
+  done
+  printf '\n'
 }
 expect_ok() {
   case $1 in OK | NOKEY) ;; *) fail "moving a slot: $1" ;; esac

@@ -52,7 +52,8 @@ struct Setting: Sendable {
                 }
             }, show: { $0.trustedProxies.map { "\($0.base)/\($0.bits)" }.joined(separator: ",") }),
         Setting(
-            name: "tokens", value: "FILE", help: "API tokens, a line `name role sha256 [rate]` each; read anew when it changes",
+            name: "tokens", value: "FILE",
+            help: "API tokens, a line `name role sha256 [rate]` each; read anew when it changes",
             read: { (text, settings) throws(ConfigurationError) in settings.tokensFile = text },
             show: { $0.tokensFile ?? "" }),
         Setting(

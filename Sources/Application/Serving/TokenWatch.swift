@@ -47,12 +47,11 @@ final class TokenWatch {
         repeat {
             mustReadAgain = false
             let (path, known) = (path, forced ? nil : last)
-            let isFirst = last == nil
             switch await BlockingPool.shared.run({ TokenWatch.look(path, known) }) {
             case .unchanged: break
             case .read(let tokens, let mark):
                 last = mark
-                take(tokens, isFirst: isFirst && !forced)
+                take(tokens, isForced: forced)
             case .wrong(let reason, let mark):
                 last = mark
                 context.log.error(
@@ -64,9 +63,9 @@ final class TokenWatch {
         isReading = false
     }
 
-    private func take(_ tokens: Tokens, isFirst: Bool) {
+    private func take(_ tokens: Tokens, isForced: Bool) {
+        if tokens == context.tokens, !isForced { return }
         context.process.broadcasts.send(tokens, to: Tokens.changes)
-        if isFirst { return }
         context.log.info("tokens read", ["file": .string(path), "tokens": .int(tokens.count)])
         context.audit.record(AuditEntry(system: "RELOAD", route: "tokens", subject: "\(tokens.count) tokens"))
     }

@@ -11,7 +11,8 @@ extension Limiter: SpreadOwner {
         var slots: [(slot: Int, subjects: Subjects)] = []
         for part in Rule.KeyPart.allCases {
             let subject = Subjects(part)
-            guard policies.subjects.contains(subject), let rule = policies.rules.firstIndex(where: { $0.subject == part })
+            guard policies.subjects.contains(subject),
+                let rule = policies.rules.firstIndex(where: { $0.subject == part })
             else { continue }
             let slot = RedisSlot.of(keys.key(rule))
             if let place = slots.firstIndex(where: { $0.slot == slot }) {

@@ -81,7 +81,8 @@ final class SpreadCheck {
 
     private func ask(_ i: Int, isPeek: Bool) {
         let part = parts[i]
-        owner.decidePart(part.part.policies, part.keys, slot: part.slot, cost: cost, isPeek: isPeek) { [self] decision in
+        owner.decidePart(part.part.policies, part.keys, slot: part.slot, cost: cost, isPeek: isPeek) {
+            [self] decision in
             perform(state.answered(i, note(decision, of: i)))
         }
     }

@@ -219,7 +219,8 @@ final class Limiter: EndOfTick, CheckBatchOwner {
 
     private func remember(_ decision: Decision, _ batch: CheckBatch, _ subject: Int, cost: Int, nowUs: Int64) {
         guard !decision.isAllowed, cost == 1, !batch.isPeek, batch.epoch == epoch, batch.policies.isSingle,
-            batch.policies.enforcingCount == 1, !batch.policies.isPart, decision.first.verdict == .refused, decision.first.remaining == 0
+            batch.policies.enforcingCount == 1, !batch.policies.isPart, decision.first.verdict == .refused,
+            decision.first.remaining == 0
         else { return }
         let rule = batch.policies.rules[0]
         if case .concurrency? = rule.strategy { return }

@@ -31,7 +31,8 @@ final class LimiterCounters {
         spread = registry.counter(
             "quartermaster_ratelimit_spread_total", "Checks whose rules lay in several slots of a cluster")
         givenBack = registry.counter(
-            "quartermaster_ratelimit_given_back_total", "Calls that gave back what a slot had consumed before another refused")
+            "quartermaster_ratelimit_given_back_total",
+            "Calls that gave back what a slot had consumed before another refused")
         lostGiveBacks = registry.counter(
             "quartermaster_ratelimit_lost_give_backs_total",
             "Of these, those that may not have happened: what was consumed counts until its window is over")

@@ -31,7 +31,9 @@ enum RateLimitScripts {
     }
 
     /// What gives back, or only keeps what is there, is done when Redis has no memory left as well.
-    private static func draining(_ script: [UInt8]) -> [UInt8] { join([[UInt8]("#!lua flags=allow-oom".utf8), script]) }
+    private static func draining(_ script: [UInt8]) -> [UInt8] {
+        join([[UInt8]("#!lua flags=allow-oom".utf8), script])
+    }
 
     private static func withClock(_ script: [UInt8]) -> [UInt8] { join([PackageResources.clock_lua, script]) }
 

@@ -24,7 +24,8 @@ struct BrowserChecks {
         if host.isEmpty || lastHost.withByteView({ $0 == host }) { return nil }
         guard isOurs(host) || proxies.isConfigured(PeerAddress(exchange.peer)) else {
             return Problem(
-                .forbidden, "without tokens, only the hosts of --allowed-hosts are answered for, and those without a dot")
+                .forbidden,
+                "without tokens, only the hosts of --allowed-hosts are answered for, and those without a dot")
         }
         lastHost = host.array
         return nil

@@ -2,10 +2,14 @@ import Bytes
 
 /// The API's bearer tokens, as the tokens file lists them: a line `name role sha256-of-the-token [rate]` each, `#`
 /// comments. The file holds no secret, and neither does this. It is a snapshot: another file is another value.
-public struct Tokens: Sendable {
-    private struct Entry: Sendable {
+public struct Tokens: Sendable, Equatable {
+    private struct Entry: Sendable, Equatable {
         let digest: TokenDigest
         let caller: Caller
+
+        static func == (left: Entry, right: Entry) -> Bool {
+            left.caller == right.caller && left.digest.mask(equals: right.digest) != 0
+        }
     }
 
     private let entries: [Entry]

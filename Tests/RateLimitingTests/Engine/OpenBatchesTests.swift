@@ -136,8 +136,8 @@ struct OpenBatchesTests {
         let ben = gathering.add(one, user: "ben")
         #expect(ann !== ben && ann.slot != ben.slot)
         #expect(gathering.add(one, user: "ann") === ann && gathering.add(one, user: "ben") === ben)
-        // Two users of one slot, found by looking.
-        let names = (0..<2000).map { "u\($0)" }
+        // Two users of one slot: there are more names than slots.
+        let names = (0..<17_000).map { "u\($0)" }
         let bySlot = Dictionary(grouping: names) { RedisSlot.of("ratelimit:{user:\($0)}:a:1") }
         let pair = bySlot.values.first { $0.count > 1 }!
         #expect(gathering.add(one, user: pair[0]) === gathering.add(one, user: pair[1]))

@@ -15,6 +15,7 @@ extension Integration {
             rule("strict", #""strategy":"sliding_window","limit":5,"window":"1d","onStoreFailure":"deny""#),
             rule("used", #""strategy":"fixed_window","limit":2,"window":"1d","onStoreFailure":"deny""#),
             rule("places", #""strategy":"concurrency","limit":2,"maxLeaseMs":"1h""#),
+            rule("spare", #""strategy":"concurrency","limit":2,"maxLeaseMs":"1h""#),
             rule("old", #""action":"deny""#),
         ]
 
@@ -46,6 +47,7 @@ extension Integration {
                 #expect(open.status == 200 && open.reason == "store-unavailable", "\(open.text)")
                 let strict = try post("/check", Self.body("/strict"))
                 #expect(strict.status == 503 && strict.reason == "store-unavailable", "\(strict.text)")
+                #expect(try post("/check", Self.body("/spare")).reason == "store-unavailable")
             }
             // What needs no memory is still decided by Redis, however many others were refused.
             let peek = try post("/check", Self.body("/open", #","peek":true"#))

@@ -19,7 +19,16 @@ public final class RedisFaultProxy: Sendable, CustomStringConvertible {
 
     private let orders: ProxyOrders
     private let folder: TemporaryFolder?
-    public let url: String
+    /// Where the proxy listens.
+    public let address: Sockets.Address
+
+    public var url: String {
+        let credentials = RedisUsers.credentials("server")
+        return switch address {
+        case .unix(let path): "unix://\(credentials)\(path)"
+        case .tcp(let host, let port): "redis://\(credentials)\(host):\(port)"
+        }
+    }
 
     /// - Parameter faults: of the first EXEC, the second and so on; none after them.
     public convenience init(_ redis: RedisServer, faults: [Fault] = []) throws {
@@ -38,12 +47,12 @@ public final class RedisFaultProxy: Sendable, CustomStringConvertible {
             let path = folder.path + "/proxy.sock"
             listener = try Sockets.listen(.unix(path: path), sharesPort: false)
             self.folder = folder
-            url = "unix://" + RedisUsers.credentials("server") + path
+            address = .unix(path: path)
         } else {
             folder = nil
             listener = try Sockets.listen(.tcp(host: "127.0.0.1", port: 0), sharesPort: false)
             guard let port = Sockets.localPort(listener) else { throw SetUpFailure("the listener has no port") }
-            url = "redis://" + RedisUsers.credentials("server") + "127.0.0.1:\(port)"
+            address = .tcp(host: "127.0.0.1", port: port)
         }
         signal(SIGPIPE, SIG_IGN)
         let orders = try ProxyOrders(plan)
