@@ -111,4 +111,31 @@ struct JobLimitTests {
         #expect(try queue.command("ZCARD", set) == .integer(10_000))
         #expect(try queue.heartbeat("w5", []) == [])
     }
+
+    @Test func aJobsHistoryAndAQueuesPoolsAreSoMany() throws {
+        let queue = try ScriptedQueue()
+        let number = try queue.enqueue([.init()]).first
+        for i in 0..<120 {
+            let lease = try #require(try queue.exchange("w", most: 1).leases.first)
+            let ended = ScriptedQueue.Ended(number: number, token: lease.token, outcome: "released", text: "\(i)")
+            #expect(try queue.exchange("w", [ended], most: 0).results == ["ok"])
+        }
+        #expect(try queue.command("LLEN", queue.base + "history:" + JobID.digits(number)) == .integer(100))
+        let server = try JobServer(works: false)
+        let pools = (0..<65).map { #""p\#($0)":1"# }.joined(separator: ",")
+        #expect(try server.send("PUT", "/api/resources", "{\(pools)}").status == 400)
+    }
+
+    @Test func aBodyIsSoLarge() throws {
+        let server = try JobServer(works: false)
+        let text = String(repeating: "x", count: 600_000)
+        let config = try server.send("POST", "/api/jobs", body("a", #","config":{"text":"\#(text)"}"#))
+        #expect(config.status == 400 && config.json?["field"]?.text == "config", "\(config.text.prefix(200))")
+        #expect(
+            try server.send("POST", "/api/jobs", body("a", #","config":{"text":"\#(text)\#(text)"}"#)).status == 413)
+        let name = String(repeating: "n", count: 257)
+        #expect(try server.send("POST", "/api/jobs", body(name)).json?["field"]?.text == "name")
+        let key = try server.send("POST", "/api/jobs", body("a", #","unique":{"key":"\#(name)"}"#))
+        #expect(key.status == 400 && key.json?["field"]?.text == "unique.key")
+    }
 }
