@@ -191,6 +191,9 @@ struct RetryAfterTests {
         #expect(RetryAfter.ms("Wed, 21 Oct 2015 07:28:30 GMT", nowS: RetryAfterTests.nowS) == 30_000)
         #expect(RetryAfter.ms("Wednesday, 21-Oct-15 07:28:30 GMT", nowS: RetryAfterTests.nowS) == 30_000)
         #expect(RetryAfter.ms("Wed Oct 21 07:28:30 2015", nowS: RetryAfterTests.nowS) == 30_000)
+        let own = "Wed, 21 Oct 2015 07:28:20 GMT"
+        #expect(RetryAfter.ms("Wed, 21 Oct 2015 07:28:30 GMT", date: own, nowS: 5) == 10_000)
+        #expect(RetryAfter.ms("Wed, 21 Oct 2015 07:28:30 GMT", date: "so", nowS: RetryAfterTests.nowS) == 30_000)
         #expect(RetryAfter.ms("Wed, 21 Oct 2015 07:27:30 GMT", nowS: RetryAfterTests.nowS) == 0)
     }
 
