@@ -14,7 +14,8 @@ build_packages=(libevent-dev libhiredis-dev libsodium-dev libcurl4-openssl-dev)
 # shellcheck disable=SC2034
 run_packages=(redis-server util-linux tzdata ca-certificates)
 # shellcheck disable=SC2034
-test_packages=(redis-tools nginx-light openssl python3-aiosmtpd)
+test_packages=(redis-tools nginx-light openssl python3-aiosmtpd haproxy stunnel4 shellcheck python3-yaml
+  python3-jsonschema systemd)
 
 say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
 fail() {
@@ -45,6 +46,12 @@ is_there() {
     util-linux) command -v setpriv >/dev/null && command -v taskset >/dev/null ;;
     tzdata) [ -e "${TZDIR:-/usr/share/zoneinfo}/Europe/Berlin" ] ;;
     nginx-light) command -v nginx >/dev/null ;;
+    haproxy) command -v haproxy >/dev/null ;;
+    stunnel4) command -v stunnel4 >/dev/null ;;
+    shellcheck) command -v shellcheck >/dev/null ;;
+    systemd) command -v systemd-analyze >/dev/null ;;
+    python3-yaml) python3 -c 'import yaml' 2>/dev/null ;;
+    python3-jsonschema) python3 -c 'import jsonschema' 2>/dev/null ;;
     openssl) command -v openssl >/dev/null ;;
     python3-aiosmtpd) command -v aiosmtpd >/dev/null ;;
     ca-certificates) [ -e /etc/ssl/certs/ca-certificates.crt ] ;;

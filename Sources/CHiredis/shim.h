@@ -6,5 +6,6 @@
 #include <hiredis/hiredis.h>
 #include <hiredis/async.h>
 #include "replies.h"
+#include "tls.h"
 
 #endif

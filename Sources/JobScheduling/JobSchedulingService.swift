@@ -125,7 +125,7 @@ public final class JobSchedulingService: Service {
     public func drain() { endpoints.drain() }
 
     public func stop() async {
-        await wakes?.stop()
+        wakes?.stop()
         if let worker, let options { await worker.stop(graceUs: Int64(options.graceMs) * 1000) }
         await presence?.stop()
         news?.stop()

@@ -2,15 +2,38 @@ import EventLoops
 
 /// Which Redis, and how to be let in.
 public struct RedisConfiguration: Sendable, Equatable {
-    public enum Address: Sendable, Equatable {
+    public enum Address: Sendable, Hashable {
         /// A name or a numeric address, and a port.
         case tcp(host: String, port: Int)
         case unix(path: String)
     }
 
-    public var address: Address
+    /// How many servers there are, and who says which one is asked.
+    public enum Topology: Sendable, Equatable {
+        case one(Address)
+        /// The Sentinels, which know the master of this name.
+        case sentinel([Address], master: String)
+        /// Some nodes of a cluster, which know all.
+        case cluster([Address])
+
+        /// Whether what is asked may be another server tomorrow.
+        var hasMany: Bool { if case .one = self { false } else { true } }
+    }
+
+    /// How a connection is encrypted.
+    public struct TLS: Sendable, Equatable {
+        /// A file of certificates that are trusted; nil: the system's.
+        public var authorityFile: String?
+
+        public init(authorityFile: String? = nil) { self.authorityFile = authorityFile }
+    }
+
+    public var topology: Topology
+    public var tls: TLS?
     public var user: String?
     public var password: String?
+    /// By which Sentinels let us in; they have passwords of their own.
+    public var sentinelPassword: String?
     public var database: Int
     /// For one attempt to connect and to be let in.
     public var connectTimeoutUs: Int64 = 2_000_000
@@ -19,109 +42,51 @@ public struct RedisConfiguration: Sendable, Equatable {
     /// Commands that may wait on one connection.
     public var maxPending = 65_536
 
-    /// What is wrong with a URL.
-    public struct URLError: Error, CustomStringConvertible, Equatable {
-        public let description: String
+    /// The servers, Sentinels or nodes that are named.
+    public var addresses: [Address] {
+        switch topology {
+        case .one(let address): [address]
+        case .sentinel(let addresses, _), .cluster(let addresses): addresses
+        }
     }
 
-    /// - Parameter url: `redis://[user:password@]host[:port][/database]` or `unix:///path[?db=N]`, user and password
-    ///   percent-encoded.
-    public init(url: String) throws(URLError) {
-        if url.hasPrefix("unix://") {
-            let parts = url.dropFirst("unix://".count).split(separator: "?", maxSplits: 1)
-            var path = parts.first.map(String.init) ?? ""
-            (user, password) = (nil, nil)
-            if let at = path.lastIndex(of: "@"), !path.hasPrefix("/") {
-                (user, password) = try RedisConfiguration.credentials(path[..<at])
-                path = String(path[path.index(after: at)...])
-            }
-            guard path.hasPrefix("/"), path.utf8.count < 108 else {
-                throw URLError(description: "must name a socket by its absolute path, below 108 bytes")
-            }
-            address = .unix(path: path)
-            let query = parts.count == 2 ? String(parts[1]) : "db=0"
-            guard query.hasPrefix("db="), let database = RedisConfiguration.number(query.dropFirst(3)) else {
-                throw URLError(description: "may end with ?db=N and nothing else")
-            }
-            self.database = database
-            return
-        }
-        guard url.hasPrefix("redis://") else {
-            throw URLError(description: "must begin with redis:// or unix://")
-        }
-        var rest = url.dropFirst("redis://".count)
-        (user, password) = (nil, nil)
-        if let at = rest.lastIndex(of: "@") {
-            (user, password) = try RedisConfiguration.credentials(rest[..<at])
-            rest = rest[rest.index(after: at)...]
-        }
-        let parts = rest.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        let (host, port) = try RedisConfiguration.hostAndPort(String(parts[0]))
-        address = .tcp(host: host, port: port)
-        let text = parts.count == 2 && !parts[1].isEmpty ? parts[1] : "0"
-        guard let database = RedisConfiguration.number(text) else {
-            // Not what stands there, which may be a part of a password.
-            throw URLError(description: "must have nothing but a database number after the host")
-        }
+    public var isCluster: Bool { if case .cluster = topology { true } else { false } }
+
+    init(topology: Topology, user: String?, password: String?, database: Int) {
+        self.topology = topology
+        self.user = user
+        self.password = password
         self.database = database
     }
 
-    private static func credentials(_ text: Substring) throws(URLError) -> (user: String?, password: String?) {
-        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count == 2, let user = decoded(parts[0]), let password = decoded(parts[1]), !password.isEmpty else {
-            throw URLError(description: "must give credentials as user:password@ or :password@")
-        }
-        return (user.isEmpty ? nil : user, password)
-    }
-
-    private static func hostAndPort(_ text: String) throws(URLError) -> (String, Int) {
-        var host = text[...]
-        var rest: Substring = ""
-        if text.hasPrefix("["), let close = text.firstIndex(of: "]") {
-            host = text[text.index(after: text.startIndex)..<close]
-            rest = text[text.index(after: close)...]
-        } else if let colon = text.firstIndex(of: ":") {
-            (host, rest) = (text[..<colon], text[colon...])
-        }
-        let port = rest.isEmpty ? 6379 : rest.hasPrefix(":") ? number(rest.dropFirst()) : nil
-        guard let port, (1...65_535).contains(port), !host.isEmpty,
-            host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && !"/?#[]@".utf8.contains($0) })
-        else {
-            throw URLError(
-                description: "must name a host and a port from 1 to 65535, an IPv6 address in square brackets")
-        }
-        return (String(host), port)
-    }
-
-    /// Digits only.
-    private static func number(_ text: Substring) -> Int? {
-        text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(text) : nil
-    }
-
-    private static func decoded(_ text: Substring) -> String? {
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            let digits = rest.prefix(2).compactMap { Character(Unicode.Scalar($0)).hexDigitValue }
-            guard digits.count == 2 else { return nil }
-            bytes.append(UInt8(digits[0] << 4 | digits[1]))
-            rest = rest.dropFirst(2)
-        }
-        return String(decoding: bytes, as: UTF8.self)
+    /// The same way in, to Sentinels, which have no databases and users of their own.
+    var toSentinels: RedisConfiguration {
+        var configuration = self
+        (configuration.user, configuration.password, configuration.database) = (nil, sentinelPassword, 0)
+        return configuration
     }
 }
 
 extension RedisConfiguration: CustomStringConvertible {
     /// The URL without credentials.
     public var description: String {
-        switch address {
-        case .unix(let path): "unix://\(path)" + (database == 0 ? "" : "?db=\(database)")
-        case .tcp(let host, let port):
-            "redis://\(host.contains(":") ? "[\(host)]" : host):\(port)" + (database == 0 ? "" : "/\(database)")
+        let scheme = tls == nil ? "redis" : "rediss"
+        func list(_ addresses: [Address]) -> String { addresses.map(\.description).joined(separator: ",") }
+        let end = database == 0 ? "" : "/\(database)"
+        return switch topology {
+        case .one(.unix(let path)): "unix://\(path)" + (database == 0 ? "" : "?db=\(database)")
+        case .one(let address): "\(scheme)://\(address)" + end
+        case .sentinel(let addresses, let master): "\(scheme)+sentinel://\(list(addresses))/\(master)" + end
+        case .cluster(let addresses): "\(scheme)+cluster://\(list(addresses))"
+        }
+    }
+}
+
+extension RedisConfiguration.Address: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .unix(let path): path
+        case .tcp(let host, let port): "\(host.contains(":") ? "[\(host)]" : host):\(port)"
         }
     }
 }

@@ -46,7 +46,7 @@ struct ConfigurationTests {
     @Test func everySettingIsReadFromEachPlace() throws {
         let values = [
             "host": "::1", "port": "81", "socket": "/run/qm", "max-connections": "5", "trusted-proxies": "10.0.0.0/8",
-            "tokens": "t", "redis": "redis://h:1/2", "embedded": "true", "data-dir": "d", "prefix": "p:",
+            "tokens": "t", "redis": "redis://h:1/2", "redis-file": "/run/redis-url", "embedded": "true", "data-dir": "d", "prefix": "p:",
             "replicas": "3",
             "loops": "4", "services": "a,b", "rules": "r", "check-budget": "7", "drain-delay": "8", "drain-grace": "9",
             "log-level": "debug", "log-format": "json", "with-worker": "true", "concurrency": "6", "types": "a,b",

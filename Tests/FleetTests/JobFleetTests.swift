@@ -9,7 +9,7 @@ import Testing
     }
 
     private static func worker(_ redis: RedisServer, _ arguments: String...) async throws -> Replica {
-        try await Replica(["work", "--redis", redis.url] + arguments)
+        try await Replica(["work", "--redis", redis.workerURL] + arguments)
     }
 
     private static func enqueue(_ api: Replica, _ count: Int, durationMs: Int) throws {

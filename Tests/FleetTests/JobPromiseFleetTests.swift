@@ -12,7 +12,7 @@ import Testing
     }
 
     private static func worker(_ redis: RedisServer, _ arguments: String...) async throws -> Replica {
-        try await Replica(["work", "--redis", redis.url, "--loops", "1"] + arguments)
+        try await Replica(["work", "--redis", redis.workerURL, "--loops", "1"] + arguments)
     }
 
     private static func create(_ api: Replica, _ body: String) throws -> String {

@@ -13,7 +13,7 @@ import Testing
         chmod(folder.path + "/endless", 0o755)
         let flags = ["--redis", redis.url, "--command-directory", folder.path, "--loops", "1"]
         let api = try await Replica(["serve", "--services", "jobs"] + flags)
-        let worker = try await Replica(["work"] + flags)
+        let worker = try await Replica(["work"] + flags + ["--redis", redis.workerURL])
         let answer = try api.request(
             "POST", "/api/jobs", body: #"{"name":"a","type":"command","config":{"program":"endless"}}"#)
         #expect(answer.status == 201, "\(answer.text)")

@@ -5,7 +5,7 @@ import JSON
 import TestSupport
 import Testing
 
-/// Replicas of the inventory in this process, on one Redis.
+/// Replicas of the inventory in this process, on one Redis or a cluster.
 final class StockServer: Sendable {
     let servers: [TestServer]
     let redis: RedisServer
@@ -14,7 +14,7 @@ final class StockServer: Sendable {
 
     init(
         _ redis: RedisServer? = nil, replicas: Int = 1, loops: Int = 1, prefix: String? = nil,
-        settings: [String: String] = [:]
+        settings: [String: String] = [:], url: String? = nil
     ) throws {
         let redis = try redis ?? RedisServer.shared
         self.redis = redis
@@ -22,8 +22,14 @@ final class StockServer: Sendable {
         servers = try (0..<replicas).map { _ in
             try TestServer(redis: redis, prefix: prefix, loops: loops, services: [InventoryService.definition()]) {
                 $0.serviceSettings = settings
+                if let url { $0.redisURL = url }
             }
         }
+    }
+
+    /// Replicas on a cluster.
+    convenience init(_ cluster: RedisCluster, replicas: Int = 1, prefix: String? = nil) throws {
+        try self.init(cluster.masters[0], replicas: replicas, prefix: prefix, url: cluster.url)
     }
 
     // MARK: Requests

@@ -61,7 +61,7 @@ struct NaiveStockTests {
         guard case .naiveStock(let options) = try Command.parse(words) else {
             throw UsageError(description: "no such run")
         }
-        #expect(options.redis.address == .unix(path: "/tmp/r.sock"))
+        #expect(options.redis.topology == .one(.unix(path: "/tmp/r.sock")))
         #expect(options.connections == 8)
         #expect(options.durationUs == 500_000)
         #expect(options.warmUpUs == 0)

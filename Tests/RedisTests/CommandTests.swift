@@ -100,6 +100,6 @@ import Testing
         ("7.0.0", true), ("7.2.4", true), ("8.0", true), ("10.1.1", true), ("6.2.14", false), ("", false),
     ])
     func versionsFrom7(_ version: String, _ isGood: Bool) {
-        #expect(((try? RedisClient.checkVersion(version)) != nil) == isGood)
+        #expect(((try? RedisNode.checkVersion(version)) != nil) == isGood)
     }
 }

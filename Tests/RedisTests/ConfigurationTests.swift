@@ -37,7 +37,7 @@ import Testing
     ])
     func reads(_ good: Good) throws {
         let configuration = try RedisConfiguration(url: good.url)
-        #expect(configuration.address == good.address)
+        #expect(configuration.topology == .one(good.address))
         #expect(configuration.user == good.user)
         #expect(configuration.password == good.password)
         #expect(configuration.database == good.database)
@@ -45,7 +45,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "h:6379", "http://h", "rediss://h", "redis://", "redis://:1", "redis://h:", "redis://h:0",
+        "", "h:6379", "http://h", "redis://", "redis://:1", "redis://h:", "redis://h:0",
         "redis://h:65536", "redis://h:x", "redis://h:+1", "redis://h:-1", "redis://::1", "redis://[::1", "redis://[]",
         "redis://[::1]x", "redis://h/x", "redis://h/-1", "redis://h/+1", "redis://h/1/2", "redis://h?db=1",
         "redis://geheim@h", "redis://ann:@h", "redis://@h", "redis://ann:geheim%4@h", "redis://ann:geheim%zz@h",
@@ -55,6 +55,46 @@ import Testing
     ])
     func refuses(_ url: String) {
         // The reason may be logged, so it must not repeat what could be a secret.
+        let error = #expect(throws: RedisConfiguration.URLError.self) { try RedisConfiguration(url: url) }
+        #expect(error?.description.contains("geheim") == false)
+    }
+
+    @Test(arguments: [
+        ("redis+sentinel://a,b:1/shop", "redis+sentinel://a:26379,b:1/shop"),
+        ("redis+sentinel://ann:geheim@a/shop/2?sentinelPassword=x", "redis+sentinel://a:26379/shop/2"),
+        ("redis+cluster://a,[::1]:7001", "redis+cluster://a:6379,[::1]:7001"),
+        ("rediss://:geheim@a/1?ca=/etc/ca.pem", "rediss://a:6379/1"),
+        ("rediss+cluster://a", "rediss+cluster://a:6379"),
+    ])
+    func readsTopologies(_ url: String, _ shown: String) throws {
+        if url.hasPrefix("rediss"), !RedisTLS.isAvailable {
+            #expect(throws: RedisConfiguration.withoutTLS) { try RedisConfiguration(url: url) }
+            return
+        }
+        #expect("\(try RedisConfiguration(url: url))" == shown)
+    }
+
+    @Test func topologiesHaveTheirParts() throws {
+        let sentinel = try RedisConfiguration(url: "redis+sentinel://ann:geheim@a,b:1/shop/2?sentinelPassword=x%26")
+        #expect(
+            sentinel.topology
+                == .sentinel([.tcp(host: "a", port: 26_379), .tcp(host: "b", port: 1)], master: "shop"))
+        #expect(sentinel.database == 2 && sentinel.password == "geheim")
+        #expect(sentinel.toSentinels.password == "x&" && sentinel.toSentinels.user == nil)
+        #expect(sentinel.toSentinels.database == 0)
+        guard RedisTLS.isAvailable else { return }
+        let tls = try RedisConfiguration(url: "rediss+sentinel://a/shop?ca=/ca.pem")
+        #expect(tls.tls == .init(authorityFile: "/ca.pem"))
+    }
+
+    @Test(arguments: [
+        "redis+sentinel://a", "redis+sentinel://a/", "redis+sentinel:///shop", "redis+sentinel://a,/shop",
+        "redis+sentinel://a/shop/x", "redis+sentinel://a/shop/1/2", "redis+cluster://a/1", "redis+cluster://",
+        "redis+cluster://a,,b", "redis+other://a", "redis+cluster+x://a", "redis://a,b", "redis://a?ca=/x",
+        "rediss://a?ca=relative", "rediss://a?geheim=1", "redis+cluster://a?sentinelPassword=geheim",
+        "redis+sentinel://a/shop?sentinelPassword=", "redis+sentinel://a/shop?sentinelPassword=a&sentinelPassword=b",
+    ])
+    func refusesTopologies(_ url: String) {
         let error = #expect(throws: RedisConfiguration.URLError.self) { try RedisConfiguration(url: url) }
         #expect(error?.description.contains("geheim") == false)
     }

@@ -20,7 +20,7 @@ import Testing
         let script = Script("one", "return 1")
         let client = try await Client.connect(server.url, scripts: [script])
         let changes = Journal<Bool>()
-        try await client.run { $0.onStateChange = { changes.add($0) } }
+        try await client.run { $0.onStateChange = { isReady, _ in changes.add(isReady) } }
         for round in 1...2 {
             server.kill()
             #expect(await eventually { changes.count == 2 * round - 1 })

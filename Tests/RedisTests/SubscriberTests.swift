@@ -19,7 +19,9 @@ import Testing
         _ url: String, _ channels: [String], on thread: LoopThread = LoopThread()
     ) async throws -> Subscriber {
         let configuration = try RedisConfiguration(url: url)
-        let subscriber = await Subscriber(thread) { loop in RedisSubscriber(loop: loop, configuration: configuration) }
+        let subscriber = await Subscriber(thread) { loop in
+            RedisSubscriber(of: RedisClient(loop: loop, configuration: configuration, scripts: []))
+        }
         try await subscriber.run { [heard, resubscribed] subscriber in
             for channel in channels {
                 subscriber.subscribe(channel) { heard.add(Heard(channel: channel, message: $0.string)) }

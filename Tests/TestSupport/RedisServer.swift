@@ -29,8 +29,10 @@ public final class RedisServer: Sendable {
     public let port: Int?
 
     public var socketPath: String { folder.path + "/redis.sock" }
-    public var url: String { "unix://" + socketPath }
-    public var tcpURL: String { "redis://127.0.0.1:\(port!)" }
+    /// By which a server of Quartermaster's finds it (`RedisUsers`).
+    public var url: String { "unix://" + RedisUsers.credentials("server") + socketPath }
+    public var workerURL: String { "unix://" + RedisUsers.credentials("worker") + socketPath }
+    public var tcpURL: String { "redis://" + RedisUsers.credentials("server") + "127.0.0.1:\(port!)" }
     public var pid: pid_t { process.withLock { $0.pid } }
 
     private static let sharedServer = Result { try RedisServer(options: Options(listensOnTCP: true)) }
@@ -49,7 +51,7 @@ public final class RedisServer: Sendable {
                 "--unixsocket", folder.path + "/redis.sock", "--dir", folder.path, "--save", "", "--appendonly",
                 options.isPersistent ? "yes" : "no", "--appendfsync", "always", "--maxmemory-policy", "noeviction",
                 "--daemonize", "no",
-            ] + options.arguments
+            ] + (try RedisUsers.arguments(in: folder.path)) + options.arguments
         process = Mutex(try ChildProcess(arguments, output: folder.path + "/redis.log"))
         try awaitAnswer()
     }
@@ -63,6 +65,8 @@ public final class RedisServer: Sendable {
 
     /// As if the power had gone.
     public func kill() { process.withLock { $0.kill() } }
+
+    public var isDown: Bool { process.withLock { $0.hasEnded } }
 
     /// Starts it again at the same place; kills it before, if it runs.
     public func restart() throws {

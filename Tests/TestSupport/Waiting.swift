@@ -40,3 +40,16 @@ public final class Journal<Entry: Sendable>: @unchecked Sendable {
 
     public var count: Int { lock.withLock { entries.count } }
 }
+
+/// A value that tasks and threads of a test change in turn.
+public final class Shared<Value: Sendable>: @unchecked Sendable {
+    // Unchecked because the value is only touched under the lock.
+    private let lock = Lock()
+    private var value: Value
+
+    public init(_ value: Value) { self.value = value }
+
+    public func withLock<Result>(_ body: (inout Value) throws -> Result) rethrows -> Result {
+        try lock.withLock { try body(&value) }
+    }
+}

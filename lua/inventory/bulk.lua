@@ -1,7 +1,8 @@
 #!lua
 -- Does adjustments of the stock of many SKUs in one step, all of them or none.
 --
--- KEYS    [n] `qm:stock:{SKU}` of each SKU; beside it the same keys as in commit
+-- KEYS    [n] `qm:stock:{SKU}` of each SKU, all of them in one slot; beside it the same keys as in commit. The last one is the
+--         guard, `qm:whole:{SKU}` of the first: it never exists, so that a cluster answers TRYAGAIN while the slot is moved
 -- ARGV    [1] now in ms or empty; then for each adjustment the place of its SKU in KEYS, and its JSON (movements.lua)
 -- RETURNS `more`: too many holds have lapsed for one call, nothing was judged: call again. Else {`done` or `refused`, now,
 --         {entries in the outbox of each SKU}, {product id of each SKU}, {word, …} of each adjustment}; of one that would be
@@ -9,8 +10,8 @@
 -- EFFECTS those of commit; when refused, only what had lapsed is released
 -- COST    O(n + m), n the adjustments and m the fields of the SKUs' hashes; at most 500 lapsed holds of each SKU
 local skus, isRead = {}, true
-for i, stock in ipairs(KEYS) do
-  skus[i] = read(stock)
+for i = 1, #KEYS - 1 do
+  skus[i] = read(KEYS[i])
   if skus[i].exists and not releaseLapsed(skus[i]) then isRead = false end
 end
 if not isRead then

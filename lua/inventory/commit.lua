@@ -6,7 +6,8 @@
 --         `version`, `nextExpiry`, `waiting`. Those of the same SKU, by the word in its place: `product` (hash, read),
 --         `reservation…:<id>` (hash), `expiry` and `backorder` (sorted sets of ids), `ledger` (stream), `checkpoints` (list
 --         of its ids), `alert…:<warehouse>` (hash), `transfer…:<id>` (hash), `transfers` (set of open ones),
---         `adjustment…:<id>` (string), `outbox` (list of events)
+--         `adjustment…:<id>` (string), `outbox` (list of events). [2] `qm:whole:{SKU}`, the guard: it never exists, so that
+--         a cluster answers TRYAGAIN instead of running this on a half of the SKU while its slot is moved
 -- ARGV    [1] now in ms or empty; [2] `fence` to change the version even if nothing else is; then one JSON object for each
 --         operation: `op` and what stands beside its function (holds.lua, movements.lua)
 -- RETURNS `more`: too many holds have lapsed for one call, nothing was judged: call again. Else
@@ -14,9 +15,8 @@
 -- EFFECTS the hash; a ledger entry for each change; holds, transfers; alerts and what is to be told of them
 -- COST    O(log n) for each operation, n the SKU's holds; at most 500 lapsed holds and 100 waiting ones are gone through
 local OPERATIONS = {
-  reserve = reserve, confirm = confirm, cancel = cancel, extend = extend, show = show, adjust = adjust,
-  transfer = transfer, move = moveOn,
-  correct = correct,
+  reserve = reserve, confirm = confirm, cancel = cancel, extend = extend, show = show, pin = pin, void = void,
+  adjust = adjust, transfer = transfer, move = moveOn, correct = correct,
 }
 
 local s = read(KEYS[1])

@@ -53,10 +53,20 @@ local function holdUntil(s, id, expires)
   if not s.nextExpiry or expires < s.nextExpiry then s.nextExpiry = expires end
 end
 
--- {id, want = {{from, n, split}}, order, expires | holdMs, priority, kept, request, set, backorder, actor, key}
+-- Whether a step on a line of an order comes after a later one: nothing may be done by it. See lines.lua.
+local function isLate(h, op)
+  return op.step and (h.set ~= op.set or tonumber(h.step or 0) > op.step)
+end
+
+-- {id, want = {{from, n, split}}, order, expires | holdMs, priority, kept, request, set, step, backorder, actor, key}
 local function reserve(s, op)
   local h, flat = hold(s, op.id)
-  if h then return { 'existing', unpack(flat) } end
+  -- What an attempt at an order left behind that was given up keeps only its own steps out.
+  local isVoid = h and h.status == 'void' and not isLate(h, op) and tonumber(h.step) ~= op.step
+  if h and not isVoid then
+    if isLate(h, op) then return { 'late' } end
+    return { 'existing', unpack(flat) }
+  end
   local expires = op.expires or now + op.holdMs
   if expires <= now then return { 'past' } end
   local list, had = allocate(s, op.want, op.kept)
@@ -75,7 +85,9 @@ local function reserve(s, op)
   add('priority', op.priority and format('%d', op.priority))
   add('request', op.request)
   add('set', op.set)
+  add('step', op.step and format('%d', op.step))
   if not list then add('want', cjson.encode({ want = op.want, kept = op.kept })) end
+  if isVoid then call('DEL', key(s, 'reservation', ':' .. op.id)) end
   call('HSET', key(s, 'reservation', ':' .. op.id), unpack(fields))
   holdUntil(s, op.id, expires)
   if list then
@@ -130,8 +142,9 @@ end
 -- The hold an operation is about; or the answer to give instead.
 local function held(s, op, status)
   local h, flat = hold(s, op.id)
-  if not h then return nil, { 'missing' } end
+  if not h or h.status == 'void' and not op.step then return nil, { 'missing' } end
   if h.set and h.set ~= op.set then return nil, { 'line', h.set } end
+  if isLate(h, op) then return nil, { 'late' } end
   if h.status == status then return nil, { 'same', unpack(flat) } end
   if h.status ~= 'active' and not (h.status == 'waiting' and status ~= 'confirmed') then
     return nil, { 'state', unpack(flat) }
@@ -144,7 +157,7 @@ local function answer(s, op)
   return { 'done', unpack(flat) }
 end
 
--- {id, quantity | parts = {warehouse = n}, set, actor, key}: takes what was held, or a part of it; the rest is released.
+-- {id, quantity | parts = {warehouse = n}, set, step, actor, key}: takes what was held, or a part of it; the rest is released.
 local function confirm(s, op)
   local h, instead = held(s, op, 'confirmed')
   if not h then return instead end
@@ -185,7 +198,7 @@ local function cancel(s, op)
   return answer(s, op)
 end
 
--- {id, expires | holdMs, set}: a later or an earlier end, from now at most 30 days away.
+-- {id, expires | holdMs, set, step}: a later or an earlier end, from now at most 30 days away.
 local function extend(s, op)
   local h, instead = held(s, op, 'extended')
   if not h then return instead end
@@ -195,6 +208,7 @@ local function extend(s, op)
   -- What a repeated request was answered with stays known.
   call('HSETNX', name, 'firstExpires', h.expires)
   call('HSET', name, 'expires', format('%d', expires))
+  if op.step then call('HSET', name, 'step', format('%d', op.step)) end
   holdUntil(s, op.id, expires)
   s.changes = s.changes + 1
   return answer(s, op)
@@ -203,5 +217,5 @@ end
 -- What is known of a hold: nothing is changed, but lapsed ones are released before.
 local function show(s, op)
   local h, flat = hold(s, op.id)
-  return h and { 'done', unpack(flat) } or { 'missing' }
+  return h and h.status ~= 'void' and { 'done', unpack(flat) } or { 'missing' }
 end

@@ -1,10 +1,10 @@
 #!lua
 -- Reserves stock of several SKUs for one order, and ends or extends what was reserved: all of it or nothing, in one step.
--- Each SKU's part is a hold in its own slot, under the same id; the holds say how the order stands. (A cluster has no such
--- step: there the keys must share a slot.)
+-- Each SKU's part is a hold beside its stock, under the same id; the holds say how the order stands. For one Redis only: on
+-- a cluster the keys lie in several slots, and the same is done line by line (order_step).
 --
 -- KEYS    [1] `qm:order:{id}`, hash: `order`, `created`, `expires`, `request`, `skus`; [2…] `qm:stock:{SKU}` of each SKU,
---         and what `commit` has beside it
+--         and what `commit` has beside it. No guard: no slot of one Redis is ever moved
 -- ARGV    [1] now in ms or empty; [2] the operation as JSON: `op` (reserve, confirm, cancel, extend, show), `id`, and of
 --         `reserve`: `lines` (for each SKU `want`, `kept`), `order`, `expires` or `holdMs`, `priority`, `request`; of
 --         `confirm`: `parts` (for each SKU quantities by warehouse, or false), of `extend`: `expires` or `holdMs`

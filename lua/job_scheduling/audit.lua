@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- Checks that the jobs of one set are what the set says.
--- KEYS    1 beginning of the queue's keys
+-- KEYS    1 beginning of the queue's keys  2 guard
 -- ARGV    set (`ready:noop`, `delayed`, …), where to begin, how many to look at
 -- RETURNS a line per fault: the job and what is wrong
 -- EFFECTS none

@@ -1,7 +1,8 @@
--- Opens, seals and drops a batch. Its jobs are enqueued in between, as held. Joined behind take.lua.
--- KEYS    1 beginning of the queue's keys
--- ARGV    now, run id, `open`, `release` or `drop`, batch; for open: name, how many jobs, callback (job) or empty
--- RETURNS `open` (made, or as it was), `sealed` (every job is released), `more` (call again), `gone`
+#!lua flags=allow-oom
+-- Seals and drops a batch whose jobs have been enqueued as held. Joined behind take.lua.
+-- KEYS    1 beginning of the queue's keys  2 guard
+-- ARGV    now, run id, `release` or `drop`, batch
+-- RETURNS `sealed` (every job is released), `more` (call again), `gone`
 -- EFFECTS the batch's hash; released or removed jobs, at most 400 in a call
 -- COST    O(n log m) for n jobs released of m
 -- The consequences of so many ends are followed at once.
@@ -9,14 +10,6 @@ local MOST = 400
 local op, hash = ARGV[3], base .. 'batch:' .. ARGV[4]
 local held = hash .. ':held'
 local state = call('HGET', hash, 'state')
-if op == 'open' then
-  if not state then
-    call('HSET', hash, 'state', 'open', 'name', ARGV[5], 'total', ARGV[6], 'created', stamp, 'open', 0, 'enqueued', 0)
-    if ARGV[7] ~= '' then call('HSET', hash, 'callback', ARGV[7]) end
-    call('ZADD', base .. 'unsealed', format('%d', now + 60000), ARGV[4])
-  end
-  return state or 'open'
-end
 if not state then
   call('ZREM', base .. 'unsealed', ARGV[4])
   return 'gone'

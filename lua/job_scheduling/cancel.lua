@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Ends a job that has not ended: at once when it waits, by telling its worker when it runs. Joined behind take.lua.
--- KEYS    1 beginning of the queue's keys
+-- KEYS    1 beginning of the queue's keys  2 guard
 -- ARGV    now, run id, job, reason
 -- RETURNS `cancelled`, `cancelling` (it runs; its worker is told), `ended` (it had ended) or `gone`
 -- EFFECTS the job's state and set; what its end leads to; publishes `cancel <queue> <job>` on `<prefix>jobs:news`

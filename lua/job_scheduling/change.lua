@@ -1,14 +1,15 @@
 -- Changes one job: runs it now, tries a dead one again, edits one that waits, deletes one. Joined behind runs.lua.
--- KEYS    1 beginning of the queue's keys  2 idempotency record (string) or empty
+-- KEYS    1 beginning of the queue's keys  2 idempotency record (string), where there is one; last the guard
 -- ARGV    now, run id, the record to keep (empty for none), `run` `retry` `edit` or `delete`, job, expected version (empty
---         for any); for edit: due (ms, or empty for as it is), what it may wait at most (ms, empty as it is), how many
+--         for any); for run: how many jobs that have not ended the queue may have; for edit: due (ms, or empty for as it is), what it may wait at most (ms, empty as it is), how many
 --         fields to remove, those, then fields and values
 -- RETURNS `done`, and for a run of a schedule its number; or why not: `gone`, `changed` and the version, `state` and what
---         it is; or `recorded` and the record
+--         it is, `full`; or `recorded` and the record
 -- EFFECTS the job, its set, what its end leads to, the record
 -- COST    O(log m), and what an end leads to
-if KEYS[2] ~= '' then
-  local record = call('GET', KEYS[2])
+local record_key = #KEYS == 3 and KEYS[2]
+if record_key then
+  local record = call('GET', record_key)
   if record then return { 'recorded', record } end
 end
 local op, number = ARGV[4], ARGV[5]
@@ -42,6 +43,7 @@ end
 
 if op == 'run' then
   if set == 'schedules' then
+    if not admits(1, tonumber(ARGV[7])) then return { 'full' } end
     local map, copied = read_schedule(number)
     answer[2] = spawn(number, map, copied, stamp)
     if not answer[2] then return { 'state', 'running' } end
@@ -96,5 +98,5 @@ else
   note('changed', number)
 end
 finish_up()
-if KEYS[2] ~= '' then call('SET', KEYS[2], ARGV[3], 'PX', 86400000) end
+if record_key then call('SET', record_key, ARGV[3], 'PX', 86400000) end
 return answer

@@ -202,9 +202,17 @@ local function tell_followers(number, cache, outcome)
   end
 end
 
+-- A job that has ended takes no newer config, and waits for no named resource.
+local function leave_conflict(number, conflict)
+  local strategy, name = match(conflict, '^(%S+) %d+ (.+)$')
+  call('ZREM', base .. 'parked:' .. name, number)
+  if strategy == 'merge' and call('HGET', base .. 'merging', name) == number then call('HDEL', base .. 'merging', name) end
+end
+
 local function settle(number, outcome)
-  local job = call('HMGET', key(number), 'type', 'unique', 'batch', 'of', 'cache', 'error')
+  local job = call('HMGET', key(number), 'type', 'unique', 'batch', 'of', 'cache', 'error', 'conflict')
   if not job[1] then return end
+  if job[7] then leave_conflict(number, job[7]) end
   if job[2] and call('GET', base .. 'unique:' .. job[2]) == number then call('DEL', base .. 'unique:' .. job[2]) end
   if FAILED[outcome] then alert(job[1], outcome, number, job[6] or '') end
   if job[3] and call('HGET', key(number), 'counted') == false then

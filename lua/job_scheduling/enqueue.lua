@@ -1,22 +1,24 @@
 -- Creates jobs: all of them or, when one cannot be, none. Joined behind ends.lua.
--- KEYS    1 beginning of the queue's keys  2 idempotency record (string) or empty
--- ARGV    now, run id, the record's beginning (empty for none), batch and how many of its jobs are here (`id 500`, empty for none), count; then per job: type, place
+-- KEYS    1 beginning of the queue's keys  2 idempotency record (string), where there is one; last the guard
+-- ARGV    now, run id, the record's beginning (empty for none), batch and how many of its jobs are here (`id 500`, empty for none),
+--         how many jobs that have not ended the queue may have, count; then per job: type, place
 --         (`ready`, `delayed`, `schedules`, `idle`, `waiting`, `held`), when (ms: for ready how long it may wait, for delayed and
 --         schedules when it is due, else 0), special (`1` or empty), how many words follow, then fields and values of the job's hash. `after` in a value names jobs by number or, of the
 --         same call, by `#` and place from 1
 -- RETURNS `created`, now, first number, then for each job what became of it: `created`, `existing <number>`,
 --         `cached <number>`, `merged <number>`; or `recorded` and the record; or `refused`, place of the job, a word
---         (`unknown-dependency`, `impossible-demand`) and its subject; or `broken` (the batch is gone)
+--         (`unknown-dependency`, `impossible-demand`, `full`) and its subject; or `broken` (the batch is gone)
 -- EFFECTS jobs and their sets, unique keys, dependants, followers, wake-up markers, events
 -- COST    O(n) for n jobs, at most 1000, and their dependencies
-if KEYS[2] ~= '' then
-  local record = call('GET', KEYS[2])
+local record_key = #KEYS == 3 and KEYS[2]
+if record_key then
+  local record = call('GET', record_key)
   if record then return { 'recorded', record } end
 end
 local batch, enqueued = match(ARGV[4], '^(%S+) (%d+)$')
 local jobs = {}
-local at = 6
-for i = 1, tonumber(ARGV[5]) do
+local at = 7
+for i = 1, tonumber(ARGV[6]) do
   local words = tonumber(ARGV[at + 4])
   jobs[i] = {
     type = ARGV[at], place = ARGV[at + 1], due = tonumber(ARGV[at + 2]), special = ARGV[at + 3] ~= '', from = at + 5,
@@ -52,6 +54,8 @@ for i, job in ipairs(jobs) do
   end
 end
 
+if not admits(#jobs, tonumber(ARGV[5])) then return { 'refused', 1, 'full', ARGV[5] } end
+if is_new then call('HSET', base .. 'clock', 'now', stamp, 'server', ARGV[2]) end
 local first = call('INCRBY', base .. 'sequence', #jobs) - #jobs + 1
 local sets = {}
 local function put(set, score, number)
@@ -189,8 +193,8 @@ if batch then
   call('HINCRBY', hash, 'enqueued', #jobs)
   call('ZADD', base .. 'unsealed', 'XX', format('%d', now + 60000), batch)
 end
-if KEYS[2] ~= '' then
-  call('SET', KEYS[2], ARGV[3] .. table.concat(answer, ' ', 2), 'PX', 86400000)
+if record_key then
+  call('SET', record_key, ARGV[3] .. table.concat(answer, ' ', 2), 'PX', 86400000)
 end
 finish_up()
 return answer

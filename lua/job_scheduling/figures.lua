@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- Reads the figures of a queue.
--- KEYS    1 beginning of the queue's keys
+-- KEYS    1 beginning of the queue's keys  2 guard
 -- ARGV    now (ms) or empty
 -- RETURNS now, paused since (ms or empty), delayed, waiting, schedules, idle, ended, dead, how many totals and those
 --         (name, count), then per type: name, settings, ready, leased, head's deadline (ms or empty), missed promises

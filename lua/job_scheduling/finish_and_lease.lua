@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Ends executions of a worker and leases it the next jobs, either of which may be none. Joined behind take.lua.
--- KEYS    1 beginning of the queue's keys
+-- KEYS    1 beginning of the queue's keys  2 guard
 -- ARGV    now, run id, worker, number of the call (decimal; a repeat of the worker's last call gets the same jobs), how
 --         many jobs to lease at most (0 to 1000), how many types, the types; then per ended execution: job, token,
 --         type (empty when it is not known), outcome (`completed`, `failed`, `permanent`, `timeout`, `cancelled`, `released`), result (JSON) or error, not to

@@ -1,7 +1,8 @@
 -- Makes the runs of a schedule whose slot has come. Joined behind runs.lua.
--- KEYS    1 beginning of the queue's keys
+-- KEYS    1 beginning of the queue's keys  2 guard
 -- ARGV    now, run id, schedule (job), the slot that it is at (ms), its next slot (ms, 0 for none), how many slots were
---         left out, then the slots to run (ms)
+--         left out, how many jobs that have not ended the queue may have, then the slots to run (ms); those for which there
+--         is no room are left out as well
 -- RETURNS `fired` and the runs' numbers, or `taken` (another replica was first)
 -- EFFECTS runs and their sets, the schedule's next slot, events
 -- COST    O(n log m) for n slots, at most 1000
@@ -10,8 +11,8 @@ if call('ZSCORE', base .. 'schedules', schedule) ~= ARGV[4] then return { 'taken
 local map, copied = read_schedule(schedule)
 local answer = { 'fired' }
 local left_out = tonumber(ARGV[6])
-for i = 7, #ARGV do
-  local number = spawn(schedule, map, copied, ARGV[i])
+for i = 8, #ARGV do
+  local number = admits(1, tonumber(ARGV[7])) and spawn(schedule, map, copied, ARGV[i])
   if number then answer[#answer + 1] = number else left_out = left_out + 1 end
 end
 if next_slot == '0' then

@@ -1,12 +1,13 @@
 #!lua flags=allow-oom
 -- Renews the leases of a worker, tells it which executions to end, and takes back what it does not know of. Joined behind
 -- take.lua.
--- KEYS    1 beginning of the queue's keys
+-- KEYS    1 beginning of the queue's keys  2 guard
 -- ARGV    now, run id, worker, what the worker says of itself (fields and values, their count first), then per execution:
 --         job, token, progress (JSON or empty)
 -- RETURNS per execution `ok`, `cancel`, `preempt`, `stale` or `gone`
 -- EFFECTS leases, progress, `workers`, `worker:<id>`; given back: states, queue, history
 -- COST    O(n log m) for n executions of m
+local MOST_WORKERS = 10000
 local worker = ARGV[3]
 local answers, known, renewed = {}, {}, {}
 local words = tonumber(ARGV[4])
@@ -51,8 +52,11 @@ for _, number in ipairs(call('SMEMBERS', base .. 'held:' .. worker)) do
     end
   end
 end
-call('ZADD', base .. 'workers', stamp, worker)
-if words > 0 then
+-- Names that are made up leave nothing behind in a queue that is none, and only so many in one that is.
+local is_listed = not is_new
+  and (call('ZSCORE', base .. 'workers', worker) or call('ZCARD', base .. 'workers') < MOST_WORKERS)
+if is_listed then call('ZADD', base .. 'workers', stamp, worker) end
+if is_listed and words > 0 then
   call('HSET', base .. 'worker:' .. worker, 'seen', stamp, unpack(ARGV, 5, 4 + words))
   call('PEXPIRE', base .. 'worker:' .. worker, 60000)
 end

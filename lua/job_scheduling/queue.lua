@@ -1,8 +1,10 @@
 -- What the scripts of a queue share: its time, its moves from set to set, its wake-up markers, its events. Joined in front
 -- of every script of this folder.
 --
--- KEYS[1] is the beginning of every key of one queue, `qm:jobs:{default}:`; all of them are in one slot. Jobs are named by
--- their number, 12 digits. ARGV[1] is the time (ms) or empty for Redis's own, ARGV[2] the server's run id or empty.
+-- KEYS[1] is the beginning of every key of one queue, `qm:jobs:{default}:`; all of them are in one slot. The last of KEYS is
+-- the guard, `qm:jobs:{default}:whole`, which never exists: while the slot is being moved, Redis refuses a call that names
+-- several keys of which any is missing, so that no script runs on a half of the queue. Jobs are named by their number, 12
+-- digits. ARGV[1] is the time (ms) or empty for Redis's own, ARGV[2] the server's run id or empty.
 --
 -- A job is in exactly one of the sorted sets, by what its `state` begins with:
 --   ready:<type>   deadline   pending           delayed    due        pending, retrying
@@ -49,8 +51,10 @@ if ARGV[1] == '' then
 else
   now = tonumber(ARGV[1])
 end
-do
-  local last = tonumber(clock[1] or now)
+-- A queue is there once it has had a job: whoever asks for another one leaves nothing behind.
+local is_new = not clock[1]
+if not is_new then
+  local last = tonumber(clock[1])
   local other = ARGV[2] ~= '' and clock[3] ~= ARGV[2]
   if now - last > GAP_MS or last - now > GAP_MS or (other and clock[3]) then
     -- Nobody could renew a lease meanwhile: none is over before one more term has passed.
@@ -60,12 +64,29 @@ do
     if now < last then now = last end
     if other then
       call('HSET', base .. 'clock', 'now', format('%d', now), 'server', ARGV[2])
-    elseif now > last or not clock[1] then
+    elseif now > last then
       call('HSET', base .. 'clock', 'now', format('%d', now))
     end
   end
 end
 local stamp = format('%d', now)
+
+-- How many jobs may come after a count before the next one: a limit that is lowered may be passed by as many.
+local COUNTED_FOR = 10000
+-- Whether there may be `more` jobs that have not ended, of at most `limit`. Sets are counted when what the last count left
+-- is used up.
+local function admits(more, limit)
+  if call('HINCRBY', base .. 'clock', 'room', -more) >= 0 then return true end
+  local left = limit
+  for _, set in ipairs({ 'delayed', 'schedules', 'waiting', 'idle' }) do left = left - call('ZCARD', base .. set) end
+  for _, type in ipairs(call('HKEYS', base .. 'types')) do
+    left = left - call('ZCARD', base .. 'ready:' .. type) - call('ZCARD', base .. 'leases:' .. type)
+  end
+  local admitted = left >= more
+  left = math.max(0, math.min(left, COUNTED_FOR) - (admitted and more or 0))
+  call('HSET', base .. 'clock', 'room', format('%d', left))
+  return admitted
+end
 
 -- Tells every process: `cancel default 000000000042`.
 local function tell(word, number)

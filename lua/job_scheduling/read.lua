@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- Reads jobs whole.
--- KEYS    1 beginning of the queue's keys
+-- KEYS    1 beginning of the queue's keys  2 guard
 -- ARGV    jobs
 -- RETURNS per job a list: its number, when it is due next (ms, empty when nothing is), fields and values of its hash (none
 --         when there is no such job)

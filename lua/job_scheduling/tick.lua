@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Does what is due in a queue: delayed jobs, leases that are over, ends whose consequences are left, what is kept too
 -- long; and says which schedules are due. Joined behind take.lua.
--- KEYS    1 beginning of the queue's keys
+-- KEYS    1 beginning of the queue's keys  2 guard
 -- ARGV    now, run id
 -- RETURNS now, when something is due next (ms, 0 for nothing), then per due schedule: job, slot (ms), and its fields
 --         schedule, timeZone, missed, missedLimit, overlap, queueLimit (empty for none)

@@ -65,7 +65,6 @@ end
 local function life() return stored + #fresh > 0 and ceil((newest - now) / 1000) or 0 end
 
 local function save(key)
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', text(now))
   local leases = reset and redis.call('ZRANGEBYSCORE', key, '(' .. text(ends), '+inf') or {}
   for i = 1, #fresh do leases[#leases + 1] = fresh[i] end
   local score = text(ends)
@@ -79,6 +78,8 @@ local function save(key)
     end
   end
   if #command > 2 then redis.call(unpack(command)) end
+  -- What grows came first, so that without memory nothing is done.
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', text(now))
   expire(key, life())
 end
 

@@ -64,8 +64,9 @@ end
 local function save(key)
   local made = fresh
   if reset then made = made + redis.call('ZREMRANGEBYSCORE', key, '(' .. text(at), '+inf') end
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', text(at - window))
+  -- What grows comes first, so that without memory nothing is done.
   add(key, made)
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', text(at - window))
   expire(key, life())
 end
 

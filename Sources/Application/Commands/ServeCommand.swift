@@ -12,6 +12,7 @@ struct ServeCommand {
 
     func run() throws -> ExitCode {
         var configuration = result.configuration
+        try readRedisFile(&configuration)
         if command == "dev" { configuration.isEmbedded = configuration.redisURL == nil }
         if command == "work" { configuration.services = configuration.services ?? ["jobs"] }
         if command == "work" || command == "dev" { configuration.serviceSettings["work"] = "true" }
@@ -38,9 +39,9 @@ struct ServeCommand {
     ) throws -> ExitCode {
         var configuration = given
         ProcessLimits.raiseDescriptors()
-        // Before any thread is started. A terminal that is closed ends `dev` as before.
+        // Before any thread is started. A terminal that is closed ends what was started from it, as ever.
         var signals = [SIGTERM, SIGINT]
-        if configuration.tokensFile != nil, command != "dev" { signals.append(SIGHUP) }
+        if command != "dev", configuration.tokensFile != nil || isatty(0) == 0 { signals.append(SIGHUP) }
         Signals.block(signals)
         var embedded: EmbeddedRedis?
         if configuration.isEmbedded {
@@ -63,6 +64,21 @@ struct ServeCommand {
         log.info("stopping", ["signal": .string(signal == SIGTERM ? "SIGTERM" : "SIGINT")])
         server.stop()
         return .success
+    }
+
+    /// The URL of `--redis-file`; its whole text but for spaces and line ends around it.
+    private func readRedisFile(_ configuration: inout Configuration) throws(ConfigurationError) {
+        guard let path = configuration.redisFile else { return }
+        guard configuration.redisURL == nil else {
+            throw ConfigurationError("--redis and --redis-file must not both say which Redis it is")
+        }
+        let text = String(decoding: try Files.read(path), as: UTF8.self)
+        let url = text.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed()
+        // Read as the flag itself is; what is wrong is said without the text.
+        guard let setting = Setting.all.first(where: { $0.name == "redis" }) else { return }
+        do { try setting.read(String(url), &configuration) } catch {
+            throw ConfigurationError("\(path): \(error.description)")
+        }
     }
 
     private func chosenServices(_ configuration: Configuration) throws(ConfigurationError) -> [ServiceDefinition] {

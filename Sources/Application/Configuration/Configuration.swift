@@ -8,6 +8,8 @@ public struct Configuration: Sendable {
     public var port: Int?
     public var socketPath: String?
     public var redisURL: String?
+    /// Where the URL stands, so that its password is in no command line and no environment.
+    public var redisFile: String?
     public var isEmbedded = false
     public var dataDirectory: String?
     public var prefix = "qm:"

@@ -20,6 +20,17 @@ extension Setting {
                 settings.serviceSettings["work-grace"] = String(try integer(text, 0...600_000))
             }, show: { $0.serviceSettings["work-grace"] ?? "25000" }),
         Setting(
+            name: "max-jobs-per-queue", value: "N",
+            help: "jobs of a queue that have not ended; above it new ones are answered 429 (default 1000000)",
+            read: { (text, settings) throws(ConfigurationError) in
+                settings.serviceSettings["max-jobs-per-queue"] = String(try integer(text, 1...1_000_000_000))
+            }, show: { $0.serviceSettings["max-jobs-per-queue"] ?? "1000000" }),
+        Setting(
+            name: "max-queues", value: "N", help: "queues; jobs of another one are answered 429 (default 1000)",
+            read: { (text, settings) throws(ConfigurationError) in
+                settings.serviceSettings["max-queues"] = String(try integer(text, 1...100_000))
+            }, show: { $0.serviceSettings["max-queues"] ?? "1000" }),
+        Setting(
             name: "allow-crash", value: nil, help: "simulated jobs may end their worker's process: for trials",
             read: { (text, settings) throws(ConfigurationError) in
                 settings.serviceSettings["allow-crash"] = try flag(text) ? "true" : nil

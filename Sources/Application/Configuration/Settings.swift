@@ -86,6 +86,10 @@ struct Setting: Sendable {
                 configuration.redisURL.flatMap { try? RedisConfiguration(url: $0) }.map(\.description) ?? ""
             }),
         Setting(
+            name: "redis-file", value: "FILE", help: "a file that holds the URL, which may have a password, instead",
+            read: { (text, settings) throws(ConfigurationError) in settings.redisFile = text },
+            show: { $0.redisFile ?? "" }),
+        Setting(
             name: "embedded", value: nil, help: "start a Redis of our own in the data directory",
             read: { (text, settings) throws(ConfigurationError) in settings.isEmbedded = try flag(text) },
             show: { String($0.isEmbedded) }),
@@ -106,6 +110,12 @@ struct Setting: Sendable {
             help: "replicas to assume for local limits until Redis has said how many there are",
             read: { (text, settings) throws(ConfigurationError) in settings.replicas = try integer(text, 1...10_000) },
             show: { $0.replicas.map(String.init) ?? "" }),
+        Setting(
+            name: "wait-replicas", value: "N",
+            help: "replicas of Redis that must have what asked for durability replicated (default 1)",
+            read: { (text, settings) throws(ConfigurationError) in
+                settings.serviceSettings["wait-replicas"] = String(try integer(text, 1...100))
+            }, show: { $0.serviceSettings["wait-replicas"] ?? "1" }),
     ]
 
     private static let behaviour: [Setting] = [

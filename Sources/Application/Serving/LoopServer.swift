@@ -31,17 +31,21 @@ final class LoopServer {
         http.onReply = { figures.count($0) }
         self.system.add(to: routes)
         for service in services { service.addRoutes(to: routes) }
-        if context.isFirstLoop { redis.onStateChange = { [unowned redis] in LoopServer.tell($0, redis, process) } }
+        if context.isFirstLoop { redis.onStateChange = { [unowned redis] in LoopServer.tell($0, $1, redis, process) } }
         redis.start()
     }
 
     /// Logs what an operator would ask about when Redis comes or goes. One loop speaks for the process.
-    private static func tell(_ isReady: Bool, _ redis: RedisClient, _ process: ProcessContext) {
-        guard isReady else { return process.log.warning("redis lost", ["redis": .string("\(process.redis)")]) }
+    private static func tell(
+        _ isReady: Bool, _ server: String, _ redis: RedisClient, _ process: ProcessContext
+    ) {
+        let names: LogFields = ["redis": .string("\(process.redis)"), "server": .string(server)]
+        guard isReady else { return process.log.warning("redis lost", names) }
         process.log.info(
             "redis connected",
             [
-                "redis": .string("\(process.redis)"), "version": .string(redis.serverInfo["redis_version"] ?? ""),
+                "redis": .string("\(process.redis)"), "server": .string(server),
+                "version": .string(redis.serverInfo["redis_version"] ?? ""),
             ])
         if let policy = redis.serverInfo["maxmemory_policy"], policy != "noeviction" {
             process.log.warning(

@@ -130,7 +130,10 @@ public final class Server: Sendable {
         for loop in state.loops {
             let isReady = loop.loop.runBlocking { await loop.value.context.redis.whenReady(timeoutUs: timeoutUs) }
             if !isReady {
-                throw StartError(description: "no Redis at \(process.redis)", exitCode: .unavailable)
+                let reason = loop.loop.runBlocking { loop.value.context.redis.lastError }
+                throw StartError(
+                    description: "no Redis at \(process.redis)" + (reason.map { ": \($0)" } ?? ""),
+                    exitCode: .unavailable)
             }
         }
     }

@@ -95,13 +95,20 @@ final class BulkAdjuster {
         }
     }
 
+    /// Whether rows are of several slots, which no script may be at together.
+    func isSpread(_ rows: [BulkRow], _ call: Call) async -> Bool {
+        guard lanes.context.redis.isCluster else { return false }
+        return Set(await targets(rows, call).compactMap { try? $0.get() }.map { RedisSlot.of($0.text) }).count > 1
+    }
+
     /// Calls the script until it has judged. A call whose reply was lost is made again: rows that are done are found so.
     private func run(_ skus: [SKU], _ arguments: [String]) async throws -> [RedisReply] {
         var losses = 0
         while true {
             do {
                 let reply = try await lanes.context.redis.run(
-                    InventoryScripts.bulk, keys: skus.map { lanes.keys.stock($0) }, arguments: arguments,
+                    InventoryScripts.bulk, keys: skus.map { lanes.keys.stock($0) } + [lanes.keys.whole(skus[0])],
+                    arguments: arguments,
                     budgetUs: BulkAdjuster.budgetUs)
                 if case .array(let words) = reply { return words }
             } catch {
@@ -112,7 +119,7 @@ final class BulkAdjuster {
     }
 
     private func announce(_ skus: [SKU]) async throws {
-        let ms = String(try await lanes.nowMs() + BulkAdjuster.lookAfterMs)
+        let ms = String(try await lanes.nowMs(of: lanes.keys.stock(skus[0])) + BulkAdjuster.lookAfterMs)
         let redis = lanes.context.redis
         let groups = Dictionary(grouping: skus) { lanes.keys.due($0) }
         _ = try await together(Array(groups), on: lanes.context.loop) { due, skus in

@@ -9,6 +9,8 @@ final class BulkRunner {
     private let reader: StockReader
     private var isStopped = false
     private static let pauseUs: Int64 = 500_000
+    /// How long a request waits for its bulk.
+    private static let mostWaitUs: Int64 = 10_000_000
 
     init(store: BulkStore, adjuster: BulkAdjuster) {
         self.store = store
@@ -36,22 +38,47 @@ final class BulkRunner {
         while !isStopped {
             guard let bulk = try await store.find(id), !bulk.status.isEnd else { return try await store.release(id) }
             try await store.renew(id)
-            let goesOn: Bool
-            switch bulk.status {
-            case .checking: goesOn = try await check(bulk)
-            case .running: goesOn = try await apply(bulk)
-            case .compensating, .rollingBack: goesOn = try await undo(bulk)
-            case .completed, .failed, .rolledBack: goesOn = false
-            }
-            if !goesOn { return }
+            if try await !goOn(bulk) { return }
         }
+    }
+
+    /// Does the next part of a bulk; false when somebody else has taken it on.
+    private func goOn(_ bulk: BulkState) async throws -> Bool {
+        switch bulk.status {
+        case .checking: try await check(bulk)
+        case .running: try await apply(bulk)
+        case .compensating, .rollingBack: try await undo(bulk)
+        case .completed, .failed, .rolledBack: false
+        }
+    }
+
+    /// A bulk at its end, for a request that waits for it.
+    /// - Parameter isTaken: whether this process is at it; else another one is, or comes to it.
+    /// - Throws: `unavailable` when that takes too long; it then goes on in the background.
+    func seeThrough(_ id: String, isTaken: Bool) async throws -> BulkState? {
+        let deadlineUs = store.context.loop.nowUs + BulkRunner.mostWaitUs
+        var isOurs = isTaken
+        while store.context.loop.nowUs < deadlineUs {
+            guard let bulk = try await store.find(id), !bulk.status.isEnd else {
+                if isTaken { try await store.release(id) }
+                return try await store.find(id)
+            }
+            if isOurs {
+                try await store.renew(id)
+                isOurs = try await goOn(bulk)
+            } else {
+                await store.context.loop.sleep(us: 20_000)
+            }
+        }
+        throw Problem(
+            .unavailable, "the store did not answer in time; the request may have taken effect", retryAfterS: 1)
     }
 
     // MARK: Applying
 
     /// What the rows' own call is.
-    private func call(_ bulk: BulkState) -> BulkAdjuster.Call {
-        BulkAdjuster.Call(actor: bulk.actor, keptMs: BulkState.keptMs)
+    func call(_ bulk: BulkState) -> BulkAdjuster.Call {
+        BulkAdjuster.Call(actor: bulk.actor, key: bulk.key, keptMs: BulkState.keptMs)
     }
 
     private func apply(_ bulk: BulkState) async throws -> Bool {
@@ -87,7 +114,11 @@ final class BulkRunner {
             for (row, target) in zip(rows, targets) {
                 do throws(Problem) {
                     let sku = try target.get()
-                    guard var places = levels[sku.text] else { throw Catalogue.unknown(sku.text) }
+                    guard var places = levels[sku.text] else {
+                        var unknown = Catalogue.unknown(sku.text)
+                        unknown.field = "productId"
+                        throw unknown
+                    }
                     var level = places[row.adjustment.warehouse] ?? StockLevels()
                     level.quantity = try row.adjustment.after(level)
                     places[row.adjustment.warehouse] = level

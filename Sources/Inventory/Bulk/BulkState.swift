@@ -31,6 +31,8 @@ struct BulkState: Sendable {
     /// Rows that could not be undone.
     var kept = 0
     var actor = ""
+    /// The key that its request came with.
+    var key: String?
     /// ms since 1970.
     var createdMs = 0
     var endedMs: Int?
@@ -60,6 +62,7 @@ struct BulkState: Sendable {
         undone = int("undone")
         kept = int("kept")
         actor = fields["actor"] ?? ""
+        key = fields["key"]
         createdMs = int("created")
         endedMs = fields["ended"].flatMap { Int($0) }
     }
@@ -69,9 +72,8 @@ struct BulkState: Sendable {
         [
             "status", status.rawValue, "mode", isAtomic ? "atomic" : "partial", "total", String(total), "chunks",
             String(chunks), "place", String(place), "successful", String(successful), "failed", String(failed),
-            "undone",
-            "0", "kept", "0", "actor", actor,
-        ]
+            "undone", "0", "kept", "0", "actor", actor,
+        ] + (key.map { ["key", $0] } ?? [])
     }
 
     /// As the API shows it.

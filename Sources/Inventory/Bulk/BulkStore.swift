@@ -37,8 +37,14 @@ final class BulkStore {
     // MARK: Making
 
     /// Writes a bulk down, once; a repeated one finds it as it is.
-    /// - Parameter changes: of each chunk, where it has been done already.
-    func open(_ bulk: BulkState, _ rows: [BulkRow], errors: [BulkRowError], changes: [Int?]? = nil) async throws {
+    /// - Parameters:
+    ///   - changes: of each chunk, where it has been done already.
+    ///   - isTaken: whether the caller is at it from then on, as after `take`.
+    /// - Returns: whether it was written now.
+    @discardableResult
+    func open(
+        _ bulk: BulkState, _ rows: [BulkRow], errors: [BulkRowError], changes: [Int?]? = nil, isTaken: Bool = false
+    ) async throws -> Bool {
         var bulk = bulk
         let size = BulkState.rowsPerChunk
         bulk.chunks = (rows.count + size - 1) / size
@@ -54,13 +60,18 @@ final class BulkStore {
         }
         for key in [rowsKey, changesKey] { _ = try await send(["PEXPIRE", key, String(BulkStore.looseMs)], key) }
         // Whoever finds it due before it is there forgets it; the second announcement brings it back.
-        if !bulk.status.isEnd { try await announce(bulk.id, inMs: 5000) }
+        if isTaken {
+            try await hold(bulk.id)
+        } else if !bulk.status.isEnd {
+            try await announce(bulk.id, inMs: 5000)
+        }
         let reply = try await run(bulk.id, ["open"] + bulk.fields)
         if reply == "done", !errors.isEmpty {
             let key = keys.bulkErrors(bulk.id)
             _ = try await send(["RPUSH", key] + errors.prefix(1000).map { $0.json.text() }, key)
         }
-        if !bulk.status.isEnd { try await announce(bulk.id, inMs: 0) }
+        if !isTaken, !bulk.status.isEnd { try await announce(bulk.id, inMs: 0) }
+        return reply == "done"
     }
 
     func announce(_ id: String, inMs ms: Int) async throws {
@@ -127,11 +138,14 @@ final class BulkStore {
         return reply.strings?.first
     }
 
-    func renew(_ id: String) async throws {
+    func renew(_ id: String) async throws { try await hold(id, "XX") }
+
+    /// - Parameter condition: of ZADD.
+    private func hold(_ id: String, _ condition: String...) async throws {
         let words = try await send(["TIME"], keys.bulkTaken).strings ?? []
         guard words.count == 2, let seconds = Int(words[0]) else { throw RedisError.unexpectedReply("TIME") }
         let end = String(seconds * 1000 + BulkStore.leaseMs)
-        _ = try await send(["ZADD", keys.bulkTaken, "XX", end, id], keys.bulkTaken)
+        _ = try await send(["ZADD", keys.bulkTaken] + condition + [end, id], keys.bulkTaken)
     }
 
     func release(_ id: String) async throws { _ = try await send(["ZREM", keys.bulkTaken, id], keys.bulkTaken) }

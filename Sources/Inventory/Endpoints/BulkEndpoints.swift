@@ -9,14 +9,16 @@ final class BulkEndpoints {
 
     private let adjuster: BulkAdjuster
     private let store: BulkStore
+    private let spread: SpreadBulk
     private static let bodyLimit = 32 << 20
     /// So many are done before the answer; more in the background.
     private static let mostAtOnce = 1000
     private static let most = 100_000
 
-    init(adjuster: BulkAdjuster, store: BulkStore) {
+    init(adjuster: BulkAdjuster, store: BulkStore, runner: BulkRunner) {
         self.adjuster = adjuster
         self.store = store
+        spread = SpreadBulk(adjuster: adjuster, store: store, runner: runner)
     }
 
     func add(to routes: Routes) {
@@ -52,6 +54,16 @@ final class BulkEndpoints {
         if key != nil { call.keptMs = IdempotencyKey.keptMs }
         if mode == .atomic {
             guard errors.isEmpty else { return refuse(errors, to: exchange) }
+            if await adjuster.isSpread(rows, call) {
+                switch try await spread.adjust(id, rows, actor: caller.name, key: call.key) {
+                case .done(let id, let rows, let outcomes): answer(id, rows, outcomes, [], sent, to: exchange)
+                case .refused(let errors):
+                    refuse(
+                        errors.map { BulkRowError(index: $0.index, problem: $0.problem, row: sent[$0.index]) },
+                        to: exchange)
+                }
+                return
+            }
             let outcomes = try await adjuster.applyTogether(rows, call)
             let failures = BulkEndpoints.errors(rows, outcomes, sent)
             guard failures.isEmpty else { return refuse(failures, to: exchange) }

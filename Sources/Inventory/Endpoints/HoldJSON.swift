@@ -19,7 +19,7 @@ enum HoldJSON {
             case .confirmed: json.field("confirmedAt", time(ended))
             case .cancelled: json.field("cancelledAt", time(ended))
             case .expired: json.field("expiredAt", time(ended))
-            case .active, .waiting: break
+            case .active, .waiting, .void: break
             }
         }
         if hold.priority > 0 { json.field("priority", hold.priority) }

@@ -31,18 +31,17 @@ final class OrderReservations {
             if wants[sku] == nil { skus.append(sku) }
             add(try await want(line, i), to: &wants[sku, default: []])
         }
-        var operation: [JSONValue.Member] = [
-            .init("op", .string("reserve")), .init("id", .string(suffix)), .init("actor", .string(caller.name)),
-            .init("lines", .array(skus.map { lineJSON(wants[$0] ?? [], draft.priority) })), draft.end.member,
-        ]
-        if let order = draft.orderID { operation.append(.init("order", .string(order))) }
-        if draft.priority > 0 { operation.append(.init("priority", .int(draft.priority))) }
-        if let request { operation.append(.init("request", .string(request))) }
-        if let keyText { operation.append(.init("key", .string(keyText))) }
-        let marker = lanes.keys.durable(skus[0])
-        try await draft.durability.check(marker: marker, in: lanes.context)
-        let answer = try await store.perform(operation, suffix: suffix, skus: skus, order: draft.orderID)
-        if answer.isThere { try await draft.durability.confirm(marker: marker, in: lanes.context) }
+        let reserve = OrderReserve(
+            lines: skus.map { line(wants[$0] ?? [], draft.priority) }, orderID: draft.orderID, end: draft.end,
+            priority: draft.priority, request: request, key: keyText)
+        var promises: [DurabilityPromise] = []
+        for marker in markers(suffix, skus) {
+            promises.append(try await draft.durability.prepare(marker: marker, in: lanes.context))
+        }
+        let answer = try await store.perform(.reserve(reserve), suffix: suffix, skus: skus, actor: caller.name)
+        if answer.isThere {
+            for promise in promises { try await promise.confirm() }
+        }
         switch answer {
         case .held(let made): reply(201, made, to: exchange)
         case .existing(let made):
@@ -61,46 +60,52 @@ final class OrderReservations {
     }
 
     func show(_ id: StockID, _ exchange: Exchange) async throws {
-        try await step("show", id, exchange, [])
+        try await step(.show, id, exchange)
     }
 
     func confirm(_ id: StockID, _ exchange: Exchange, _ caller: Caller) async throws {
-        var members = [JSONValue.Member("actor", .string(caller.name))]
+        var parts: [[String: Int]]?
         if !exchange.body.isEmpty {
             var fields = try Fields(exchange.jsonBody())
             let lines = try fields.array("lines", maxCount: OrderDraft.mostLines)
             try fields.finish()
-            if let lines { members.append(.init("parts", try await parts(lines, id))) }
+            if let lines { parts = try await self.parts(lines, id) }
         }
-        try await step("confirm", id, exchange, members)
+        try await step(.confirm(parts: parts), id, exchange, caller.name)
     }
 
     func cancel(_ id: StockID, _ exchange: Exchange, _ caller: Caller) async throws {
-        try await step("cancel", id, exchange, [JSONValue.Member("actor", .string(caller.name))])
+        try await step(.cancel, id, exchange, caller.name)
     }
 
     func extend(_ id: StockID, _ exchange: Exchange, _ caller: Caller) async throws {
         var fields = try Fields(exchange.jsonBody())
         let end = try fields.holdEnd().required("expiresInMs")
         try fields.finish()
-        try await step("extend", id, exchange, [end.member])
+        try await step(.extend(end), id, exchange)
     }
 
     /// nil where there is none.
     func find(_ id: StockID) async throws -> OrderReservation? {
         guard let skus = try await store.skus(id.suffix) else { return nil }
-        let operation = [JSONValue.Member("op", .string("show")), .init("id", .string(id.suffix))]
-        if case .done(let whole) = try await store.perform(operation, suffix: id.suffix, skus: skus) { return whole }
+        if case .done(let whole) = try await store.perform(.show, suffix: id.suffix, skus: skus) { return whole }
         return nil
     }
 
     // MARK: Inside
 
-    private func step(_ word: String, _ id: StockID, _ exchange: Exchange, _ members: [JSONValue.Member]) async throws {
+    /// A key of each node that has a part of a reservation, by which it is asked how safe that is.
+    private func markers(_ suffix: String, _ skus: [SKU]) -> [String] {
+        let redis = lanes.context.redis
+        if !redis.isCluster { return [lanes.keys.durable(skus[0])] }
+        let all = [lanes.keys.orderReservation(suffix) + ":durable"] + skus.map { lanes.keys.durable($0) }
+        var nodes: Set<Int> = []
+        return all.filter { key in nodes.insert(key.withByteView { redis.node(of: $0) }).inserted }
+    }
+
+    private func step(_ step: OrderStep, _ id: StockID, _ exchange: Exchange, _ actor: String = "") async throws {
         guard let skus = try await store.skus(id.suffix) else { throw OrderReservations.missing(id) }
-        let operation = [JSONValue.Member("op", .string(word)), .init("id", .string(id.suffix))] + members
-        let drains = word == "confirm" || word == "cancel"
-        switch try await store.perform(operation, suffix: id.suffix, skus: skus, drains: drains) {
+        switch try await store.perform(step, suffix: id.suffix, skus: skus, actor: actor) {
         case .done(let whole), .same(let whole): reply(200, whole, to: exchange)
         case .state(let whole): throw Problem(.conflict, "the reservation is \(whole.status.rawValue)")
         case .more(let place, let held):
@@ -135,21 +140,13 @@ final class OrderReservations {
         }
     }
 
-    private func lineJSON(_ wants: [ReserveStep.Want], _ priority: Int) -> JSONValue {
-        let rows = wants.map {
-            JSONValue.object([
-                .init("from", .array($0.from.map { .string($0) })), .init("n", .int($0.quantity)),
-                .init("split", .bool($0.split)),
-            ])
-        }
-        var members = [JSONValue.Member("want", .array(rows))]
+    private func line(_ wants: [ReserveStep.Want], _ priority: Int) -> OrderReserve.Line {
         let kept = priority > 0 ? [:] : warehouses.set.kept(in: Set(wants.flatMap(\.from)))
-        if !kept.isEmpty { members.append(.init("kept", .object(kept.map { .init($0.key, .int($0.value)) }))) }
-        return .object(members)
+        return OrderReserve.Line(wants: wants, kept: kept)
     }
 
     /// What is confirmed of each SKU, in the order of the reservation's; of a SKU that is not named, nothing.
-    private func parts(_ lines: [JSONValue], _ id: StockID) async throws -> JSONValue {
+    private func parts(_ lines: [JSONValue], _ id: StockID) async throws -> [[String: Int]] {
         guard let skus = try await store.skus(id.suffix) else { throw OrderReservations.missing(id) }
         var wanted: [SKU: [String: Int]] = [:]
         for (i, line) in lines.enumerated() {
@@ -167,8 +164,7 @@ final class OrderReservations {
         guard wanted.values.contains(where: { $0.values.contains { $0 > 0 } }) else {
             throw Problem.field("lines", "must confirm something (cancel releases all of it)")
         }
-        return .array(
-            skus.map { sku in .object((wanted[sku] ?? [:]).map { .init($0.key, .int($0.value)) }) })
+        return skus.map { wanted[$0] ?? [:] }
     }
 
     private func reply(_ status: Int, _ whole: OrderReservation, to exchange: Exchange) {

@@ -126,7 +126,7 @@ final class ReorderEndpoints {
     /// Units that left for customers, by warehouse and day (the last `days` times 24 hours), oldest first: confirmed
     /// reservations and what was subtracted by hand; counts, write-offs and transfers are none.
     private func demand(_ sku: SKU, _ days: Int) async throws -> [String: [Double]] {
-        let startMs = try await lanes.nowMs() - days * ReorderEndpoints.dayMs
+        let startMs = try await lanes.nowMs(of: lanes.keys.ledger(sku)) - days * ReorderEndpoints.dayMs
         var demand: [String: [Double]] = [:]
         try await ledger.forEach(sku, sinceMs: startMs) { entry in
             guard entry.type == "confirm" || entry.type == "adjust", entry.change.quantity < 0 else { return }

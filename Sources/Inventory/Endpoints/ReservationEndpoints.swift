@@ -80,10 +80,10 @@ final class ReservationEndpoints {
             step.kept = kept(wants, step.priority)
             if draft.durability == .memory { return submit(step, sku, exchange) }
             let marker = lanes.keys.durable(sku)
-            try await draft.durability.check(marker: marker, in: lanes.context)
+            let promise = try await draft.durability.prepare(marker: marker, in: lanes.context)
             let answer = await lanes.perform(.reserve(step), on: sku)
             // Also for a repeated request: the first one may not have been told that it is safe.
-            if answer.isThere { try await draft.durability.confirm(marker: marker, in: lanes.context) }
+            if answer.isThere { try await promise.confirm() }
             try ReservationEndpoints.replyMade(answer, step, sku, to: exchange)
         }
     }

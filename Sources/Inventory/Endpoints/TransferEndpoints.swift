@@ -113,8 +113,8 @@ final class TransferEndpoints {
 
     /// Writes a transfer's name where lists find it, before there is one.
     private func list(_ id: StockID) async throws {
-        let nowMs = try await lanes.nowMs()
         let key = lanes.keys.transfers
+        let nowMs = try await lanes.nowMs(of: key)
         _ = try await send(["ZADD", key, String(nowMs), id.description], key)
         _ = try await send(["ZREMRANGEBYSCORE", key, "-inf", String(nowMs - TransferEndpoints.listedMs)], key)
     }

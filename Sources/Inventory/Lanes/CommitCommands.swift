@@ -16,6 +16,19 @@ final class CommitCommands {
 
     func command(at index: Int) -> ByteView { writer.view.slice(index == 0 ? 0 : ends[index - 1], ends[index]) }
 
+    /// The key of a command: its second word.
+    func key(at index: Int) -> ByteView {
+        var rest = command(at: index)
+        func line() -> ByteView {
+            let end = rest.firstIndex(of: 0x0D) ?? rest.count
+            defer { rest = rest.dropFirst(min(end + 2, rest.count)) }
+            return rest.slice(0, end)
+        }
+        // `*5`, `$4`, `ZADD`, `$12`, the key.
+        for _ in 0..<4 { _ = line() }
+        return line()
+    }
+
     /// What was begun with `writer.command` is whole.
     func end() { ends.append(writer.view.count) }
 

@@ -75,6 +75,7 @@ final class GroupCommit {
     }
 
     private func reserve(_ step: ReserveStep, _ subject: Int, _ earlier: Hold?) -> Verdict {
+        if earlier?.status == .void { return .leave }
         if let earlier { return .answer(.existing(earlier, productID: subjects[subject].state.productID)) }
         guard step.wants.count == 1, !step.wants[0].split else { return .leave }
         let expiresMs: Int
@@ -120,7 +121,7 @@ final class GroupCommit {
 
     private func confirm(_ step: HoldStep, _ subject: Int, _ hold: Hold?) -> Verdict {
         let productID = subjects[subject].state.productID
-        guard let hold else { return .answer(.missing) }
+        guard let hold, hold.status != .void else { return .answer(.missing) }
         if let set = hold.set { return .answer(.line(of: set)) }
         if hold.status == .confirmed { return .answer(.same(hold, productID: productID)) }
         guard hold.status == .active else { return .answer(.state(hold, productID: productID)) }
@@ -139,7 +140,7 @@ final class GroupCommit {
 
     private func cancel(_ step: HoldStep, _ subject: Int, _ hold: Hold?) -> Verdict {
         let productID = subjects[subject].state.productID
-        guard let hold else { return .answer(.missing) }
+        guard let hold, hold.status != .void else { return .answer(.missing) }
         if let set = hold.set { return .answer(.line(of: set)) }
         if hold.status == .cancelled { return .answer(.same(hold, productID: productID)) }
         guard hold.status == .active || hold.status == .waiting else {

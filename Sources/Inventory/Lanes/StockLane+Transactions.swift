@@ -4,8 +4,7 @@ import Redis
 /// A transaction: WATCH and read, judge, MULTI … EXEC.
 extension StockLane {
     func readSubjects() {
-        var taken = Array(waiting.prefix(StockLane.mostSteps))
-        waiting.removeFirst(taken.count)
+        var taken = takeSteps()
         // Those with priority are served first; a stable order otherwise.
         if taken.contains(where: { $0.priority > 0 }) {
             taken = taken.enumerated().sorted { ($1.element.priority, $0.offset) < ($0.element.priority, $1.offset) }
@@ -39,6 +38,14 @@ extension StockLane {
         }
         readAhead = nil
         if batch.isReadAhead, batch.suffixes.isEmpty { judge() } else { sendReads() }
+    }
+
+    /// On a cluster a transaction is of one slot.
+    private func takeSteps() -> [StockTicket] {
+        if node != nil { return takeStepsOfOneSlot() }
+        let taken = Array(waiting.prefix(StockLane.mostSteps))
+        waiting.removeFirst(taken.count)
+        return taken
     }
 
     private func place(of sku: SKU) -> Int {
@@ -115,7 +122,8 @@ extension StockLane {
 
     private func judge() {
         if let failure = batch.failure {
-            fail(batch.entries.map(\.ticket), failure, mayBeDone: false)
+            let tickets = batch.entries.map(\.ticket)
+            if failure.isElsewhere { sendElsewhere(tickets) } else { fail(tickets, failure, mayBeDone: false) }
             return turnEnded()
         }
         commit.begin()
@@ -133,7 +141,7 @@ extension StockLane {
             case .answer where batch.isReadAhead: unsure.append(entry.ticket)
             case .answer(let answer): answers.append((entry.ticket, answer))
             case .onceDone(let answer): pending.append((entry.ticket, answer))
-            case .leave: scripted.append(entry.ticket)
+            case .leave: leaveToScript(entry.ticket)
             }
         }
         waiting.insert(contentsOf: unsure, at: 0)
@@ -145,8 +153,14 @@ extension StockLane {
     private func send(_ pending: [(StockTicket, StockAnswer)]) {
         commit.finish()
         if commit.ahead.count > 0 {
+            // On a cluster that lies elsewhere.
+            if node != nil { return announceFirst(pending.map(\.0)) { [self] in transact(pending) } }
             LaneCalls(commit.ahead) { _, _ in }.send(on: connection, budgetUs: StockLane.replyBudgetUs)
         }
+        transact(pending)
+    }
+
+    private func transact(_ pending: [(StockTicket, StockAnswer)]) {
         counters.transactions.increment()
         counters.steps.increment(by: pending.count)
         let last = commit.commands.count - 1
@@ -180,10 +194,10 @@ extension StockLane {
                 if place > 1 { found.states[skus[place - 2]] = StockState(reply) }
             }
             guard place == last else { return }
+            mustUnwatch = true
             if !hasFailed {
                 found.atUs = loop.nowUs
                 readAhead = found
-                mustUnwatch = true
             }
             endTurn()
         }.send(on: connection, budgetUs: StockLane.replyBudgetUs)
@@ -209,8 +223,10 @@ extension StockLane {
         case .failure(let error):
             // The whole was refused before any of it was done, or nobody knows.
             let isRefused = if case .server(let code, _) = error { code == "EXECABORT" } else { false }
-            if isRefused, refusal?.mayHaveRun != true {
-                scripted.append(contentsOf: pending.map(\.0))
+            if error.isElsewhere || (isRefused && refusal?.isElsewhere == true) {
+                sendElsewhere(pending.map(\.0))
+            } else if isRefused, refusal?.mayHaveRun != true {
+                for (ticket, _) in pending { leaveToScript(ticket) }
             } else {
                 fail(pending.map(\.0), error, mayBeDone: true)
             }

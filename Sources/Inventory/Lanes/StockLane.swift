@@ -9,12 +9,28 @@ final class StockLane {
     let loop: EventLoop
     let keys: StockKeys
     let counters: StockCounters
-    let connection: ExclusiveConnection
+    let redis: RedisClient
+    /// On a cluster: the node whose slots it serves.
+    let node: Int?
+    var connection: ExclusiveConnection
+    /// How often the connection has been made: what was watched on an earlier one is watched no more.
+    private(set) var connections = 0
+    /// On a cluster: the SKU in whose slot the connection is.
+    var served: SKU?
     let commit: GroupCommit
     let reads = CommitCommands()
     /// Steps for a transaction, and those that only a script can do.
     var waiting: [StockTicket] = []
     var scripted: [StockTicket] = []
+    /// Those for a script that goes wherever the slot is, by the loop's client; and those that rest before another attempt.
+    var routed: [StockTicket] = []
+    private var resting: [StockTicket] = []
+    /// SKUs that a call by the loop's client is at.
+    var underWay: Set<SKU> = []
+    /// Those whose call rests: what came after it stays behind it.
+    var restingCalls: Set<SKU> = []
+    private var restTimer: LoopTimer?
+    private(set) var lastUsedUs: Int64 = 0
     private var isBusy = false
     private var isTurnOfScripts = false
     var mustUnwatch = false
@@ -27,11 +43,16 @@ final class StockLane {
     /// Everything by scripts, for tests.
     var usesScriptsOnly = false
     var onOutbox: ((SKU) -> Void)?
+    /// Takes steps whose slot is at another node now.
+    var onMoved: (([StockTicket]) -> Void)?
 
     static let mostSteps = 256
     static let mostConflicts = 3
     static let contestedUs: Int64 = 50_000
     static let replyBudgetUs: Int64 = 2_000_000
+    private static let restUs: Int64 = 20_000
+    /// What was judged longer ago is judged anew.
+    static let mostAheadUs: Int64 = 50_000
 
     /// The steps of a transaction, and where each one's SKU and hold are among what is read.
     struct Batch {
@@ -68,40 +89,66 @@ final class StockLane {
     static let readAheadUs: Int64 = 2000
     static let mostReadAhead = 2
 
-    init(context: ServiceContext, keys: StockKeys, counters: StockCounters) {
+    /// - Parameter first: on a cluster, a SKU of the node that the lane is for.
+    init(context: ServiceContext, keys: StockKeys, counters: StockCounters, first: SKU? = nil) {
         loop = context.loop
+        redis = context.redis
         self.keys = keys
         self.counters = counters
         commit = GroupCommit(keys: keys)
-        connection = ExclusiveConnection(
-            loop: context.loop, configuration: context.process.redis, scripts: InventoryScripts.all)
-        connection.onReady = { [weak self] in
-            self?.mustUnwatch = false
-            self?.readAhead = nil
-            self?.pump()
-        }
+        node = first.map { context.redis.node(of: $0) }
+        served = first
+        connection = StockLane.connect(context.redis, first, keys)
         deadlines = LoopTimer(loop: loop) { [unowned self] in passDeadlines() }
+        restTimer = LoopTimer(loop: loop) { [unowned self] in endRest() }
     }
 
-    func start() { connection.start() }
+    func start() {
+        connection.onReady = { [weak self] in
+            guard let self else { return }
+            connections += 1
+            mustUnwatch = false
+            readAhead = nil
+            pump()
+        }
+        connection.start()
+    }
 
     func close() {
         connection.close()
-        for ticket in waiting + scripted { ticket.answer(.failed(RedisError.unavailable)) }
+        for ticket in tickets { ticket.answer(.failed(RedisError.unavailable)) }
         waiting = []
         scripted = []
+        routed = []
+        resting = []
     }
 
+    private var tickets: [StockTicket] { waiting + scripted + routed + resting }
+
+    /// Whether nothing waits or is under way.
+    var isIdle: Bool { !isBusy && underWay.isEmpty && tickets.isEmpty }
+
     func add(_ ticket: StockTicket) {
-        if isForScript(ticket) { scripted.append(ticket) } else { waiting.append(ticket) }
+        if node != nil { lastUsedUs = loop.nowUs }
+        if isForScript(ticket) { leaveToScript(ticket) } else { waiting.append(ticket) }
     }
+
+    /// A script goes by the lane's connection, in turn with the transactions; where the slot is or may be elsewhere, by the
+    /// loop's client, which finds it.
+    func leaveToScript(_ ticket: StockTicket) {
+        if isRouted(ticket) { routed.append(ticket) } else { scripted.append(ticket) }
+    }
+
+    private func isRouted(_ ticket: StockTicket) -> Bool { node != nil || ticket.wasElsewhere }
 
     private func isForScript(_ ticket: StockTicket) -> Bool {
         switch ticket.step {
         case .scripted, .sweep: return true
         case .reserve, .confirm, .cancel: break
         }
-        if usesScriptsOnly || ticket.isUncertain || ticket.conflicts >= StockLane.mostConflicts { return true }
+        if usesScriptsOnly || ticket.isUncertain || ticket.wasElsewhere || ticket.conflicts >= StockLane.mostConflicts {
+            return true
+        }
         guard let untilUs = contested[ticket.sku] else { return false }
         if untilUs > loop.nowUs { return true }
         contested[ticket.sku] = nil
@@ -112,8 +159,13 @@ final class StockLane {
 
     /// Begins what waits, unless something is under way.
     func pump() {
+        if !routed.isEmpty {
+            watchDeadlines()
+            runRouted()
+        }
         guard !isBusy, !(waiting.isEmpty && scripted.isEmpty) else { return }
         watchDeadlines()
+        if let node, !staysAt(node) { return }
         guard connection.isReady else { return }
         isBusy = true
         // In turns, so that neither keeps the other waiting.
@@ -137,7 +189,34 @@ final class StockLane {
     /// Takes back steps for another attempt.
     func retry(_ tickets: [StockTicket]) {
         waiting.insert(contentsOf: tickets.filter { !isForScript($0) }, at: 0)
-        scripted.insert(contentsOf: tickets.filter { isForScript($0) }, at: 0)
+        let scripts = tickets.filter { isForScript($0) }
+        scripted.insert(contentsOf: scripts.filter { !isRouted($0) }, at: 0)
+        routed.insert(contentsOf: scripts.filter { isRouted($0) }, at: 0)
+    }
+
+    /// The same after a while.
+    func rest(_ tickets: [StockTicket]) {
+        if resting.isEmpty { restTimer?.start(afterUs: StockLane.restUs) }
+        resting.append(contentsOf: tickets)
+        watchDeadlines()
+    }
+
+    private func endRest() {
+        let tickets = resting
+        resting = []
+        underWay.subtract(restingCalls)
+        restingCalls = []
+        retry(tickets)
+        pump()
+    }
+
+    /// Nothing was done, as the slot or the mastership is elsewhere or on the move: the loop's client follows it.
+    func sendElsewhere(_ tickets: [StockTicket]) {
+        for ticket in tickets {
+            ticket.wasElsewhere = true
+            contested[ticket.sku] = loop.nowUs + StockLane.contestedUs
+            leaveToScript(ticket)
+        }
     }
 
     /// Whatever was under way on the connection is in doubt; a new one knows nothing of it.
@@ -172,15 +251,19 @@ final class StockLane {
     private func passDeadlines() {
         areDeadlinesWatched = false
         let nowUs = loop.nowUs
-        let late = (waiting + scripted).filter { $0.deadlineUs <= nowUs }
+        let late = tickets.filter { $0.deadlineUs <= nowUs }
         if !late.isEmpty {
             waiting.removeAll { $0.deadlineUs <= nowUs }
             scripted.removeAll { $0.deadlineUs <= nowUs }
+            routed.removeAll { $0.deadlineUs <= nowUs }
+            resting.removeAll { $0.deadlineUs <= nowUs }
         }
         for ticket in late {
             let doubt = ticket.isUncertain ? "; the request may have taken effect" : "; nothing was changed"
             ticket.answer(.failed(Problem(.unavailable, "the store did not answer in time\(doubt)", retryAfterS: 1)))
         }
-        if !(waiting.isEmpty && scripted.isEmpty) { watchDeadlines() }
+        if !tickets.isEmpty { watchDeadlines() }
+        // The slots of a node that is gone are at another one by now.
+        if node != nil { pump() }
     }
 }

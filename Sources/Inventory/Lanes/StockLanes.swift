@@ -11,24 +11,38 @@ final class StockLanes {
     /// How long a step may take altogether.
     static let budgetUs: Int64 = 5_000_000
     private static let lanesPerLoop = 4
+    /// A transaction is of one slot there.
+    private static let lanesPerNode = 8
+    /// How long a node's lane may be without work.
+    private static let idleUs: Int64 = 60_000_000
     private let directory: LaneDirectory
+    private let counters: StockCounters
+    /// On a cluster none: they are made for the nodes that there are.
     private let lanes: [StockLane]
+    private var lanesOfNodes: [LaneOfNode: StockLane] = [:]
+    private var idleTimer: LoopTimer?
+    private let placesPerLoop: Int
     private var outgoing: [Int: [HandedStep]] = [:]
     private var isHandingOver = false
     private var handed: [Int: (StockAnswer) -> Void] = [:]
     private var lastHanded = 0
+    private struct LaneOfNode: Hashable {
+        let node: Int
+        let place: Int
+    }
+
     /// Lanes that have got something this tick.
     private var toPump: [StockLane] = []
     /// Called when a SKU has events to be told.
     var onOutbox: ((SKU) -> Void)? {
-        didSet { for lane in lanes { lane.onOutbox = onOutbox } }
+        didSet { for lane in allLanes { lane.onOutbox = onOutbox } }
     }
     /// A given time in ms, and every step by scripts: for tests, with one loop.
     var givenNowMs: Int? {
-        didSet { for lane in lanes { lane.givenNowMs = givenNowMs } }
+        didSet { for lane in allLanes { lane.givenNowMs = givenNowMs } }
     }
     var usesScriptsOnly = false {
-        didSet { for lane in lanes { lane.usesScriptsOnly = usesScriptsOnly } }
+        didSet { for lane in allLanes { lane.usesScriptsOnly = usesScriptsOnly } }
     }
 
     init(context: ServiceContext, directory: LaneDirectory) {
@@ -37,27 +51,65 @@ final class StockLanes {
         let keys = StockKeys(prefix: context.process.prefix)
         self.keys = keys
         let counters = StockCounters(context.metrics)
-        lanes = (0..<StockLanes.lanesPerLoop).map { _ in
+        self.counters = counters
+        let isCluster = context.redis.isCluster
+        placesPerLoop = isCluster ? StockLanes.lanesPerNode : StockLanes.lanesPerLoop
+        lanes = (0..<(isCluster ? 0 : StockLanes.lanesPerLoop)).map { _ in
             StockLane(context: context, keys: keys, counters: counters)
         }
         directory.add(self, loop: context.loop)
     }
 
-    func start() { for lane in lanes { lane.start() } }
+    func start() {
+        for lane in lanes { lane.start() }
+        if !context.redis.isCluster { return }
+        idleTimer = LoopTimer(loop: context.loop) { [unowned self] in closeIdleLanes() }
+        idleTimer?.start(afterUs: StockLanes.idleUs)
+    }
 
     func stop() {
         directory.remove(loop: context.loop)
-        for lane in lanes { lane.close() }
+        idleTimer?.cancel()
+        for lane in allLanes { lane.close() }
+    }
+
+    private var allLanes: [StockLane] { lanes + lanesOfNodes.values }
+
+    // MARK: Lanes of a cluster's nodes
+
+    /// On a cluster each node has lanes of its own, so that one that is away keeps nobody else waiting.
+    private func lane(of sku: SKU, _ place: Int) -> StockLane {
+        if !lanes.isEmpty { return lanes[place % placesPerLoop] }
+        let name = LaneOfNode(node: context.redis.node(of: sku), place: place % placesPerLoop)
+        if let lane = lanesOfNodes[name] { return lane }
+        let lane = StockLane(context: context, keys: keys, counters: counters, first: sku)
+        lane.onOutbox = onOutbox
+        lane.givenNowMs = givenNowMs
+        lane.usesScriptsOnly = usesScriptsOnly
+        lane.onMoved = { [unowned self] tickets in for ticket in tickets { add(ticket) } }
+        lanesOfNodes[name] = lane
+        lane.start()
+        return lane
+    }
+
+    /// Nodes come and go.
+    private func closeIdleLanes() {
+        let sinceUs = context.loop.nowUs - StockLanes.idleUs
+        for (name, lane) in lanesOfNodes where lane.isIdle && lane.lastUsedUs < sinceUs {
+            lane.close()
+            lanesOfNodes[name] = nil
+        }
+        idleTimer?.start(afterUs: StockLanes.idleUs)
     }
 
     // MARK: Steps
 
     /// Has a step done; `then` is called with its answer, on this loop.
     func submit(_ step: StockStep, on sku: SKU, then: @escaping (StockAnswer) -> Void) {
-        let place = LaneDirectory.place(of: sku, count: lanes.count * context.process.loopCount)
-        let loop = place / lanes.count
+        let place = place(of: sku)
+        let loop = place / placesPerLoop
         if loop == context.loop.index {
-            add(StockTicket(step, on: sku, deadlineUs: context.loop.nowUs + StockLanes.budgetUs, then: then), place)
+            add(ticket(step, sku, then), place)
         } else {
             handOver(step, sku, to: loop, then)
         }
@@ -100,8 +152,21 @@ final class StockLanes {
         }
     }
 
+    /// Which of all the process's lanes is a SKU's.
+    private func place(of sku: SKU) -> Int {
+        LaneDirectory.place(of: sku, count: placesPerLoop * context.process.loopCount)
+    }
+
+    private func ticket(_ step: StockStep, _ sku: SKU, _ then: @escaping (StockAnswer) -> Void) -> StockTicket {
+        let slot = lanes.isEmpty ? RedisSlot.of(sku.text) : 0
+        return StockTicket(
+            step, on: sku, slot: slot, deadlineUs: context.loop.nowUs + StockLanes.budgetUs, then: then)
+    }
+
+    private func add(_ ticket: StockTicket) { add(ticket, place(of: ticket.sku)) }
+
     private func add(_ ticket: StockTicket, _ place: Int) {
-        let lane = lanes[place % lanes.count]
+        let lane = lane(of: ticket.sku, place)
         lane.add(ticket)
         if toPump.isEmpty { context.loop.atEndOfTick(.gather, self) }
         if !toPump.contains(where: { $0 === lane }) { toPump.append(lane) }
@@ -122,13 +187,10 @@ final class StockLanes {
     /// Steps that were parsed on another loop; their answers go back together, tick by tick.
     func take(_ steps: [HandedStep], from origin: Int) {
         for handed in steps {
-            let place = LaneDirectory.place(of: handed.sku, count: lanes.count * context.process.loopCount)
-            let ticket = StockTicket(
-                handed.step, on: handed.sku, deadlineUs: context.loop.nowUs + StockLanes.budgetUs
-            ) { [unowned self] answer in
-                handBack(HandedAnswer(number: handed.number, answer: answer), to: origin)
-            }
-            add(ticket, place)
+            add(
+                ticket(handed.step, handed.sku) { [unowned self] answer in
+                    handBack(HandedAnswer(number: handed.number, answer: answer), to: origin)
+                })
         }
     }
 

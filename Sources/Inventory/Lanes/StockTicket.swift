@@ -10,9 +10,17 @@ final class StockTicket {
     var conflicts = 0
     /// A transaction or a script with it may have been done without our hearing of it.
     var isUncertain = false
+    /// Redis has sent it elsewhere: the slot or the mastership is on the move.
+    var wasElsewhere = false
+    /// On a cluster.
+    let slot: Int
     private let then: (StockAnswer) -> Void
 
-    init(_ step: StockStep, on sku: SKU, deadlineUs: Int64, then: @escaping (StockAnswer) -> Void) {
+    /// - Parameter slot: of its SKU; only a cluster has more than one.
+    init(
+        _ step: StockStep, on sku: SKU, slot: Int = 0, deadlineUs: Int64, then: @escaping (StockAnswer) -> Void
+    ) {
+        self.slot = slot
         self.step = step
         self.sku = sku
         self.deadlineUs = deadlineUs

@@ -3,7 +3,11 @@ import JSON
 
 /// A reservation of one SKU's stock, as Redis has it.
 struct Hold: Sendable, Equatable {
-    enum Status: String, Sendable { case active, waiting, confirmed, cancelled, expired }
+    enum Status: String, Sendable {
+        case active, waiting, confirmed, cancelled, expired
+        /// A line of an order that never came about: to everybody else there is none.
+        case void
+    }
 
     /// How much lies where.
     struct Part: Sendable, Equatable {

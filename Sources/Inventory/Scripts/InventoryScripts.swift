@@ -8,6 +8,10 @@ enum InventoryScripts {
     static let order = join("order", operations + [PackageResources.order_lua])
     static let orderDrain = draining("order_drain", order)
 
+    static let orderStep = join("order_step", [PackageResources.order_step_lua])
+    /// The same for steps that only give back.
+    static let orderStepDrain = draining("order_step_drain", orderStep)
+
     static let due = join("due", [PackageResources.due_lua])
 
     static let warehouse = join("warehouse", [PackageResources.warehouse_lua])
@@ -20,12 +24,12 @@ enum InventoryScripts {
     static let bulkStep = join("bulk_step", [PackageResources.bulk_step_lua])
 
     static let all = [
-        commit, drain, order, orderDrain, due, warehouse, product, publish, alert, bulk, bulkStep,
+        commit, drain, order, orderDrain, orderStep, orderStepDrain, due, warehouse, product, publish, alert, bulk, bulkStep,
     ]
 
     private static let operations = [
         PackageResources.stock_lua, PackageResources.levels_lua, PackageResources.holds_lua,
-        PackageResources.movements_lua, PackageResources.finish_lua,
+        PackageResources.lines_lua, PackageResources.movements_lua, PackageResources.finish_lua,
     ]
 
     private static func draining(_ name: String, _ script: Script) -> Script {

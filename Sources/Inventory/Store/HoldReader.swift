@@ -11,7 +11,7 @@ final class HoldReader {
     func read(_ sku: SKU, _ suffix: String) async throws -> (Hold, productID: String)? {
         guard var (hold, productID) = try await find(sku, suffix) else { return nil }
         let isOpen = hold.status == .active || hold.status == .waiting
-        if isOpen, hold.expiresMs <= (try await lanes.nowMs()) {
+        if isOpen, hold.expiresMs <= (try await lanes.nowMs(of: lanes.keys.stock(sku))) {
             _ = try await lanes.perform([], on: sku)
             guard let again = try await find(sku, suffix) else { return nil }
             (hold, productID) = again
@@ -44,7 +44,7 @@ final class HoldReader {
         var fields: [String: String] = [:]
         let words = reply.strings ?? []
         for i in stride(from: 0, to: words.count - 1, by: 2) { fields[words[i]] = words[i + 1] }
-        guard let hold = Hold(suffix: suffix, fields) else { return nil }
+        guard let hold = Hold(suffix: suffix, fields), hold.status != .void else { return nil }
         let stock = keys.stock(sku)
         let product = try await redis.send(["HGET", stock, "product"], key: stock, budgetUs: HoldReader.budgetUs)
         return (hold, product.string ?? "")

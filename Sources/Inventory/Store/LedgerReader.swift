@@ -53,7 +53,7 @@ final class LedgerReader {
     func trim(_ sku: SKU, days: Int) async throws {
         let redis = lanes.context.redis
         let list = lanes.keys.checkpoints(sku)
-        let oldestMs = try await lanes.nowMs() - days * 86_400_000
+        let oldestMs = try await lanes.nowMs(of: list) - days * 86_400_000
         while true {
             let reply = try await redis.send(["LRANGE", list, "0", "1"], key: list, budgetUs: LedgerReader.budgetUs)
             guard let ids = reply.strings, let base = ids.first, let baseMs = Int(base.prefix { $0 != "-" }),

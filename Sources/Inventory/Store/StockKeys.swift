@@ -18,6 +18,8 @@ struct StockKeys: Sendable {
     func openTransfers(_ sku: SKU) -> String { key("transfers", sku) }
     /// What durability is asked about, string.
     func durable(_ sku: SKU) -> String { key("durable", sku) }
+    /// The guard of scripts: never there, so that they act on the whole of a SKU or, while its slot is moved, not at all.
+    func whole(_ sku: SKU) -> String { key("whole", sku) }
     /// What is to be told beyond the slot, list.
     func outbox(_ sku: SKU) -> String { key("outbox", sku) }
     func reservation(_ sku: SKU, _ suffix: String) -> String { "\(prefix)reservation:{\(sku.text)}:\(suffix)" }
@@ -38,8 +40,12 @@ struct StockKeys: Sendable {
     func order(_ id: String) -> String { "\(prefix)order-reservations:{\(KeyText.escaped(id))}" }
     /// A reservation over several SKUs, hash.
     func orderReservation(_ suffix: String) -> String { "\(prefix)order:{\(suffix)}" }
+    /// On a cluster: reservations over several SKUs that may have to be finished, by when; and those that somebody is at.
+    func orderDue(_ suffix: String) -> String { orderDue(part: StockKeys.part(suffix)) }
+    func orderDue(part: Int) -> String { "\(prefix)order-due:{\(part)}" }
+    func ordersTaken(part: Int) -> String { "\(prefix)order-due:{\(part)}:taken" }
     /// SKUs with something due (a hold's end, events to tell) by when, sorted set; one of `dueParts`.
-    func due(_ sku: SKU) -> String { due(part: StockKeys.part(sku)) }
+    func due(_ sku: SKU) -> String { due(part: StockKeys.part(sku.text)) }
     func due(part: Int) -> String { "\(prefix)stock-due:{\(part)}" }
     /// Those that somebody is at, by when it is another one's turn.
     func duringSweep(part: Int) -> String { "\(prefix)stock-due:{\(part)}:taken" }
@@ -65,9 +71,9 @@ struct StockKeys: Sendable {
 
     static let dueParts = 16
 
-    private static func part(_ sku: SKU) -> Int {
+    static func part(_ text: String) -> Int {
         var hash: UInt32 = 2_166_136_261
-        for byte in sku.text.utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
+        for byte in text.utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
         return Int(hash >> 8) % dueParts
     }
 

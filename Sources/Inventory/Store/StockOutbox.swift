@@ -83,7 +83,7 @@ final class StockOutbox {
     /// Tells alerts again that nobody has acknowledged in time.
     func escalate() async throws {
         let keys = lanes.keys
-        let nowMs = try await lanes.nowMs()
+        let nowMs = try await lanes.nowMs(of: keys.escalations)
         let due = try await send(
             ["ZRANGEBYSCORE", keys.escalations, "-inf", String(nowMs), "LIMIT", "0", "100"], keys.escalations)
         for name in due.strings ?? [] {

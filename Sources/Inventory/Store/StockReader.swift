@@ -11,7 +11,7 @@ final class StockReader {
     /// nil where there is no such product.
     func read(_ sku: SKU) async throws -> ProductStock? {
         var stock = try await find(sku)
-        if let next = stock.nextExpiryMs, next <= (try await lanes.nowMs()) {
+        if let next = stock.nextExpiryMs, next <= (try await lanes.nowMs(of: lanes.keys.stock(sku))) {
             _ = try await lanes.perform([], on: sku)
             stock = try await find(sku)
         }
@@ -27,9 +27,10 @@ final class StockReader {
 
 extension StockLanes {
     /// Redis's clock, ms since 1970; the given one where there is one.
-    func nowMs() async throws -> Int {
+    /// - Parameter key: on a cluster, the clock is that of the key's node.
+    func nowMs(of key: String) async throws -> Int {
         if let givenNowMs { return givenNowMs }
-        let words = try await context.redis.send(["TIME"], key: keys.products, budgetUs: 2_000_000).strings ?? []
+        let words = try await context.redis.send(["TIME"], key: key, budgetUs: 2_000_000).strings ?? []
         guard words.count == 2, let seconds = Int(words[0]), let us = Int(words[1]) else {
             throw RedisError.unexpectedReply("TIME")
         }

@@ -15,7 +15,7 @@ final class WarehouseFeed {
 
     init(store: WarehouseStore) {
         self.store = store
-        subscriber = RedisSubscriber(loop: store.context.loop, configuration: store.context.process.redis)
+        subscriber = RedisSubscriber(of: store.context.redis)
     }
 
     func start() async throws {

@@ -11,15 +11,19 @@ final class StockUpkeep {
     private var isStopped = false
     private static let pauseUs: Int64 = 1_000_000
     private static let takenMs = 30_000
+    private static let ordersTakenMs = 10_000
     private static let mostAtOnce = 50
     private static let budgetUs: Int64 = 2_000_000
 
     /// How long changes are kept.
     private let ledgerDays: Int
     private let ledger: LedgerReader
+    /// On a cluster.
+    private let orders: ClusterOrders?
 
     init(lanes: StockLanes, outbox: StockOutbox, ledgerDays: Int) {
         self.lanes = lanes
+        orders = lanes.context.redis.isCluster ? ClusterOrders(lanes: lanes) : nil
         self.ledgerDays = ledgerDays
         ledger = LedgerReader(lanes: lanes)
         self.outbox = outbox
@@ -39,25 +43,63 @@ final class StockUpkeep {
 
     /// Goes once through all that is due.
     func round() async {
-        for part in 0..<StockKeys.dueParts where !isStopped {
-            var more = true
-            while more, !isStopped {
-                // Redis away: the next round finds the same.
-                guard let skus = try? await take(part) else { return }
-                for sku in skus { await sweep(sku, part) }
-                more = skus.count == StockUpkeep.mostAtOnce
-            }
+        let parts = Array(0..<StockKeys.dueParts)
+        guard let orders else {
+            for part in parts { if await !sweep(part) { return } }
+            return
+        }
+        // What lies at a node that is away keeps nothing else waiting.
+        _ = await together(parts, on: lanes.context.loop) { [self] part in
+            let isSwept = await sweep(part)
+            return await finishOrders(part, orders) && isSwept
         }
     }
 
-    private func take(_ part: Int) async throws -> [SKU] {
-        let keys = [lanes.keys.due(part: part), lanes.keys.duringSweep(part: part)]
+    /// False when Redis is away: the next round finds the same.
+    private func sweep(_ part: Int) async -> Bool {
+        var more = true
+        while more, !isStopped {
+            let keys = [lanes.keys.due(part: part), lanes.keys.duringSweep(part: part)]
+            guard let names = try? await take(keys, forMs: StockUpkeep.takenMs) else { return false }
+            let skus = names.compactMap { SKU($0) }
+            if orders == nil {
+                for sku in skus { await sweep(sku, part) }
+            } else {
+                _ = await together(skus, on: lanes.context.loop) { [self] sku in await sweep(sku, part) }
+            }
+            more = names.count == StockUpkeep.mostAtOnce
+        }
+        return true
+    }
+
+    /// Finishes or undoes orders over SKUs in several slots that somebody has left.
+    private func finishOrders(_ part: Int, _ orders: ClusterOrders) async -> Bool {
+        let keys = [lanes.keys.orderDue(part: part), lanes.keys.ordersTaken(part: part)]
+        var more = true
+        while more, !isStopped {
+            guard let names = try? await take(keys, forMs: StockUpkeep.ordersTakenMs) else { return false }
+            _ = await together(names, on: lanes.context.loop) { [lanes] suffix in
+                do {
+                    try await orders.finish(suffix)
+                    let words = ["ZREM", keys[1], suffix]
+                    _ = try await lanes.context.redis.send(words, key: keys[1], budgetUs: StockUpkeep.budgetUs)
+                } catch {
+                    // It comes back from those that are taken.
+                    lanes.context.log.warning(
+                        "an order is finished later", ["order": .string(suffix), "error": .string("\(error)")])
+                }
+            }
+            more = names.count == StockUpkeep.mostAtOnce
+        }
+        return true
+    }
+
+    private func take(_ keys: [String], forMs ms: Int) async throws -> [String] {
         let reply = try await lanes.context.redis.run(
             InventoryScripts.due, keys: keys,
-            arguments: [
-                lanes.givenNowMs.map { String($0) } ?? "", String(StockUpkeep.takenMs), String(StockUpkeep.mostAtOnce),
-            ], budgetUs: StockUpkeep.budgetUs)
-        return (reply.strings ?? []).compactMap { SKU($0) }
+            arguments: [lanes.givenNowMs.map { String($0) } ?? "", String(ms), String(StockUpkeep.mostAtOnce)],
+            budgetUs: StockUpkeep.budgetUs)
+        return reply.strings ?? []
     }
 
     /// The version changes even when nothing has lapsed: a hold that was read for before this sweep is judged, and

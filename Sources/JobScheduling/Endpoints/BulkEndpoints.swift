@@ -60,11 +60,11 @@ final class BulkEndpoints {
         var fields = try Fields(try exchange.jsonBody())
         let drafts = try await drafts(&fields, most: BulkEndpoints.mostInBulk)
         try fields.finish()
-        try await checkDurability(drafts)
+        let promises = try await promises(drafts)
         let key = try IdempotencyKey(exchange, caller: caller)
         try await store.claim(key)
         let creation = try await store.create(drafts, in: drafts[0].queue, key: key) { "jobs[\($0)]." }
-        try await confirmDurability(drafts)
+        for promise in promises { try await promise.confirm() }
         exchange.beginReply(201)
         exchange.finishReply(contentType: "application/json") { body in
             var json = JSONWriter(body)
@@ -89,19 +89,15 @@ final class BulkEndpoints {
         }
     }
 
-    /// What the jobs of a request are to be safe against, each once.
-    /// Refuses what this Redis cannot promise, before anything is stored.
-    private func checkDurability(_ drafts: [JobDraft]) async throws {
+    /// What the jobs of a request are to be safe against, each once. Refuses what this Redis cannot promise, before
+    /// anything is stored.
+    private func promises(_ drafts: [JobDraft]) async throws -> [DurabilityPromise] {
+        var promises: [DurabilityPromise] = []
         for durability in Set(drafts.map(\.durability)) {
-            try await durability.check(marker: store.keys.durable(drafts[0].queue), in: store.context)
+            let marker = store.keys.durable(drafts[0].queue)
+            promises.append(try await durability.prepare(marker: marker, in: store.context))
         }
-    }
-
-    /// Waits until every job is as safe as it is to be.
-    private func confirmDurability(_ drafts: [JobDraft]) async throws {
-        for durability in Set(drafts.map(\.durability)) {
-            try await durability.confirm(marker: store.keys.durable(drafts[0].queue), in: store.context)
-        }
+        return promises
     }
 
     // MARK: Batches
@@ -124,13 +120,13 @@ final class BulkEndpoints {
         if let i = drafts.firstIndex(where: { if case .now = $0.timing { false } else { true } }) {
             throw Problem.impossible("jobs[\(i)]", "of a batch runs once, as soon as the batch is complete")
         }
-        try await checkDurability(drafts)
+        let promises = try await promises(drafts)
         let key = try IdempotencyKey(exchange, caller: caller)
         try await store.claim(key)
         // The same key names the same batch, so a request that a dead replica began is carried on.
         let id = BatchID(queue: queue, digest: key?.name ?? RandomID.hex(bytes: 12))
         try await fill(id, name: name, drafts, callback)
-        try await confirmDurability(drafts)
+        for promise in promises { try await promise.confirm() }
         exchange.stashHeader("Location", "/api/batches/\(id)")
         exchange.reply(201, json: try await status(id))
     }
@@ -144,7 +140,7 @@ final class BulkEndpoints {
                 if case .created(let job)? = made.outcomes.first { number = job.digits }
             }
             _ = try await store.run(
-                JobScripts.batch, id.queue, ["open", id.digest, name, String(drafts.count), number])
+                JobScripts.batchOpen, id.queue, [id.digest, name, String(drafts.count), number])
             known = try await hash(id)
         }
         var enqueued = known["enqueued"].flatMap { Int($0) } ?? 0

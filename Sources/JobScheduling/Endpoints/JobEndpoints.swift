@@ -72,10 +72,10 @@ final class JobEndpoints {
         }
         let key = try IdempotencyKey(exchange, caller: caller)
         let marker = store.keys.durable(draft.queue)
-        try await draft.durability.check(marker: marker, in: store.context)
+        let promise = try await draft.durability.prepare(marker: marker, in: store.context)
         try await store.claim(key)
         let creation = try await store.create([draft], in: draft.queue, key: key)
-        try await draft.durability.confirm(marker: marker, in: store.context)
+        try await promise.confirm()
         switch creation.outcomes[0] {
         case .created(let id):
             exchange.stashHeader("Location", "/api/jobs/\(id)")
@@ -112,7 +112,8 @@ final class JobEndpoints {
         guard draft.type == old.type else { throw Problem.impossible("type", "cannot be changed") }
         var dueMs = ""
         switch (draft.timing, old.status) {
-        case (.repeatedly(let repetition), .scheduled): dueMs = String(ScheduleSlots.first(repetition))
+        case (.repeatedly(let repetition), .scheduled):
+            dueMs = String(ScheduleSlots.first(repetition, nowMs: try await store.nowMs(id.queue)))
         case (.repeatedly, _), (_, .scheduled):
             throw Problem.impossible("schedule", "cannot be given to a job without one, nor taken away")
         case (.at(let ms), _): dueMs = String(ms)
@@ -124,7 +125,7 @@ final class JobEndpoints {
         let words = try await store.run(
             JobScripts.change, id.queue,
             ["", "edit", id.digits, String(old.version), dueMs, String(draft.priority.targetMs), String(dropped.count)]
-                + dropped + fields, extraKeys: [""])
+                + dropped + fields)
         try JobEndpoints.refuse(words, id, "edited")
         JobEndpoints.reply(exchange, 200, try await store.find(id), before: old.version)
     }
@@ -132,7 +133,7 @@ final class JobEndpoints {
     private func delete(_ exchange: Exchange) async throws {
         let id = try JobEndpoints.id(exchange)
         let words = try await store.run(
-            JobScripts.change, id.queue, ["", "delete", id.digits, try JobEndpoints.version(exchange)], extraKeys: [""])
+            JobScripts.delete, id.queue, ["", "delete", id.digits, try JobEndpoints.version(exchange)])
         try JobEndpoints.refuse(words, id, "deleted")
         exchange.beginReply(204)
         exchange.finishReply(contentType: nil) { _ in }
@@ -144,11 +145,13 @@ final class JobEndpoints {
         let key = try IdempotencyKey(exchange, caller: caller)
         let record = key?.record(status: 200, body: "") ?? ""
         let words = try await store.run(
-            JobScripts.change, id.queue, [record, op, id.digits, try JobEndpoints.version(exchange)],
-            extraKeys: [key.map { store.keys.answer($0, id.queue) } ?? ""])
+            JobScripts.change, id.queue,
+            [record, op, id.digits, try JobEndpoints.version(exchange), String(store.limits.jobsPerQueue)],
+            record: key.map { store.keys.answer($0, id.queue) })
         if words.first == "recorded", let key, let last = words.last {
             _ = try key.answer(in: last)
         } else {
+            if words.first == "full" { throw store.full(id.queue) }
             try JobEndpoints.refuse(words, id, op == "run" ? "run" : "tried again")
         }
         var members: [JSONValue.Member] = [

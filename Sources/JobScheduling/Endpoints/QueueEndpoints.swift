@@ -22,6 +22,7 @@ final class QueueEndpoints {
         for op in ["pause", "resume"] {
             routes.on(.post, "/api/queues/{name}/\(op)", role: .admin) { [unowned self] exchange, _ in
                 let queue = try QueueName(exchange.parameter(0)).required("name")
+                try await store.list(queue)
                 _ = try await store.run(JobScripts.settings, queue, [op])
                 exchange.reply(200, json: try await store.figures(queue).json)
             }
@@ -36,7 +37,10 @@ final class QueueEndpoints {
             let (queue, type) = try QueueEndpoints.place(exchange)
             let (settings, alertURL) = try TypeSettings.parse(try exchange.jsonBody())
             if let alertURL { try checkAlert(alertURL) }
-            _ = try await store.run(JobScripts.settings, queue, ["type", type, settings.text])
+            try await store.list(queue)
+            if try await store.run(JobScripts.settings, queue, ["type", type, settings.text]).first == "full" {
+                throw Problem.impossible("type", "would be one too many: queue \(queue) has 1000 of them")
+            }
             if let alertURL { _ = try await store.run(JobScripts.settings, queue, ["alert", type, alertURL]) }
             exchange.reply(200, json: settings.json(type, queue))
         }
@@ -46,6 +50,7 @@ final class QueueEndpoints {
         routes.on(.put, "/api/resources", role: .admin) { [unowned self] exchange, _ in
             let queue = try QueueEndpoints.queue(exchange)
             let pools = try QueueEndpoints.pools(try exchange.jsonBody())
+            try await store.list(queue)
             _ = try await store.run(JobScripts.settings, queue, ["pools"] + pools)
             exchange.reply(200, json: try await resources(queue))
         }

@@ -8,11 +8,14 @@ import Services
 final class WorkerEndpoints {
     private let store: JobStore
     private var isDraining = false
-    private var lastCall = Int(WallClock.nowUs())
+    /// Numbers the calls of workers that do not do so themselves; a worker's next call may come to another replica.
+    private var lastCall = Int.random(in: 0..<(1 << 52))
     /// How many calls of a kind may wait on a loop: each asks Redis again and again.
     private static let mostAtOnce = 1000
     /// How often a call that waits looks again.
     private static let pollUs: Int64 = 200_000
+    /// How long one of several queues is waited for.
+    private static let shareUs: Int64 = 1_000_000
 
     init(store: JobStore) { self.store = store }
 
@@ -79,18 +82,27 @@ final class WorkerEndpoints {
 
     private func lease(_ worker: String, _ demand: Demand, call: Int?) async throws -> [JSONValue] {
         let endUs = store.context.loop.nowUs + Int64(demand.waitMs) * 1000
+        // One of several queues that cannot be reached must not use up the time of the others: it is asked again later.
+        let budgetUs = demand.queues.count > 1 ? WorkerEndpoints.shareUs : JobStore.budgetUs
+        var passedOverUntilUs: [QueueName: Int64] = [:]
         while true {
             var executions: [JSONValue] = []
             for queue in demand.queues where executions.count < demand.most {
+                if let untilUs = passedOverUntilUs[queue], store.context.loop.nowUs < untilUs { continue }
                 lastCall += 1
-                let words = try await store.run(
-                    JobScripts.finishAndLease, queue,
-                    [
-                        worker, String(call ?? lastCall), String(demand.most - executions.count),
-                        String(demand.types.count),
-                    ]
-                        + demand.types)
-                executions += WorkerEndpoints.executions(words[...], queue)
+                let arguments = [
+                    worker, String(call ?? lastCall), String(demand.most - executions.count),
+                    String(demand.types.count),
+                ]
+                do {
+                    let words = try await store.run(
+                        JobScripts.finishAndLease, queue, arguments + demand.types, budgetUs: budgetUs)
+                    passedOverUntilUs[queue] = nil
+                    executions += WorkerEndpoints.executions(words[...], queue)
+                } catch {
+                    passedOverUntilUs[queue] = store.context.loop.nowUs + 5 * WorkerEndpoints.shareUs
+                    if executions.isEmpty, passedOverUntilUs.count == Set(demand.queues).count { throw error }
+                }
             }
             if !executions.isEmpty || isDraining { return executions }
             let restUs = endUs - store.context.loop.nowUs
@@ -180,11 +192,17 @@ final class WorkerEndpoints {
     /// The script's word for each item, in their order.
     private func heartbeat(_ worker: String, _ items: [Held]) async throws -> [String] {
         var words = Array(repeating: "stale", count: items.count)
-        for (queue, places) in Dictionary(grouping: items.indices, by: { items[$0].id.job.queue }) {
+        let byQueue = Dictionary(grouping: items.indices) { items[$0].id.job.queue }
+        let queues = Array(byQueue.keys)
+        let replies = await store.each(queues) { [store] queue in
+            let places = byQueue[queue] ?? []
             var arguments = [worker, "2", "running", String(places.count)]
             for i in places { arguments += [items[i].id.job.digits, String(items[i].id.token), items[i].progress] }
-            let reply = try await store.run(JobScripts.heartbeat, queue, arguments)
-            for (i, word) in zip(places, reply) { words[i] = word }
+            return try await store.run(JobScripts.heartbeat, queue, arguments)
+        }
+        // Whoever is told of one that failed comes again with all of them; those of the others are renewed by then.
+        for (queue, reply) in zip(queues, replies) {
+            for (i, word) in zip(byQueue[queue] ?? [], try reply.get()) { words[i] = word }
         }
         return words
     }
@@ -204,10 +222,17 @@ final class WorkerEndpoints {
         if var lease = try fields.object("lease") { demand = try Demand(&lease) }
         try fields.finish()
         var words = Array(repeating: "stale", count: items.count)
-        for (queue, places) in Dictionary(grouping: items.indices, by: { items[$0].id.job.queue }) {
-            let arguments = [worker, "0", "0", "0"] + places.flatMap { items[$0].ended }
-            let reply = try await store.run(JobScripts.finishAndLease, queue, arguments)
-            for (i, word) in zip(places, reply.dropFirst(3)) { words[i] = word }
+        let ended = items
+        let byQueue = Dictionary(grouping: items.indices) { ended[$0].id.job.queue }
+        let queues = Array(byQueue.keys)
+        let replies = await store.each(queues) { [store] queue in
+            let places = byQueue[queue] ?? []
+            let arguments = [worker, "0", "0", "0"] + places.flatMap { ended[$0].ended }
+            return try await store.run(JobScripts.finishAndLease, queue, arguments)
+        }
+        // Whoever is told of one that failed comes again with all of them; what was accepted is accepted again.
+        for (queue, reply) in zip(queues, replies) {
+            for (i, word) in zip(byQueue[queue] ?? [], try reply.get().dropFirst(3)) { words[i] = word }
         }
         if items.count == 1, words[0] != "ok" {
             throw Problem(

@@ -1,14 +1,15 @@
-import EventLoops
 import TimeZones
 
 /// The slots of a schedule: each is computed from the one before, never from a replica's clock.
 enum ScheduleSlots {
+    /// The slot of a schedule that has none: it is as good as ended, far in the future.
+    static let neverMs = 253_402_300_800_000
+
     /// The first slot of a new schedule, ms since the epoch. A new schedule has no slot before it, so this one is from the
     /// clock.
-    static func first(_ repetition: JobDraft.Repetition) -> Int {
-        let nowMs = Int(WallClock.nowUs() / 1000)
-        // Never: a schedule without a slot is as good as ended, far in the future.
-        return next(repetition.schedule, repetition.timeZone, after: nowMs) ?? 253_402_300_800_000
+    /// - Parameter nowMs: by Redis's clock.
+    static func first(_ repetition: JobDraft.Repetition, nowMs: Int) -> Int {
+        next(repetition.schedule, repetition.timeZone, after: nowMs) ?? neverMs
     }
 
     static func next(_ schedule: Schedule, _ timeZone: String, after ms: Int) -> Int? {

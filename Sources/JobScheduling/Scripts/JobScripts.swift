@@ -9,14 +9,22 @@ enum JobScripts {
     static let tick = join("tick", [queue, ends, take, PackageResources.tick_lua])
     static let fire = join("fire", [queue, ends, take, runs, PackageResources.fire_lua])
     static let change = join("change", [queue, ends, take, runs, PackageResources.change_lua])
+    /// The same when Redis has no memory left: a job that is deleted makes room.
+    static let delete = join(
+        "delete", [queue, ends, take, runs, Array("#!lua flags=allow-oom\n".utf8) + PackageResources.change_lua])
+    static let batchOpen = join("batch_open", [queue, PackageResources.batch_open_lua])
     static let batch = join("batch", [queue, ends, take, PackageResources.batch_lua])
     static let settings = join("settings", [queue, PackageResources.settings_lua])
     static let read = join("read", [PackageResources.read_lua])
     static let figures = join("figures", [PackageResources.figures_lua])
     static let audit = join("audit", [PackageResources.audit_lua])
+    static let listQueue = join("list_queue", [PackageResources.list_queue_lua])
+    static let announce = join("announce", [PackageResources.announce_lua])
 
     static let all = [
-        enqueue, finishAndLease, heartbeat, cancel, tick, fire, change, batch, settings, read, figures, audit,
+        enqueue, finishAndLease, heartbeat, cancel, tick, fire, change, delete, batchOpen, batch, settings, read,
+        figures,
+        audit, listQueue, announce,
     ]
 
     private static let queue = PackageResources.queue_lua

@@ -8,6 +8,7 @@ import Services
 final class JobStore {
     let context: ServiceContext
     let keys: QueueKeys
+    let limits: JobLimits
     static let budgetUs: Int64 = 5_000_000
     /// Queues whose name was known to be listed, and when (`MonotonicClock`, µs).
     private var listed: [QueueName: Int64] = [:]
@@ -17,12 +18,12 @@ final class JobStore {
     init(context: ServiceContext) {
         self.context = context
         keys = QueueKeys(prefix: context.process.prefix)
+        limits = JobLimits(context.process.settings)
     }
 
-    /// What every script is told first: a given time (none: Redis's own), and which server we think we talk to.
-    var head: [String] { ["", runID] }
-
-    var runID: String { context.redis.serverInfo["run_id"] ?? "" }
+    /// What every script of these keys is told first: a given time (none: Redis's own), and which server we think we talk
+    /// to.
+    func head(_ base: String) -> [String] { ["", base.withByteView { context.redis.serverRunID(of: $0) }] }
 
     // MARK: Creating
 
@@ -49,44 +50,60 @@ final class JobStore {
         key: IdempotencyKey? = nil, field: (Int) -> String = { _ in "" }
     ) async throws -> Creation {
         try await list(queue)
+        let base = keys.base(queue)
         let recordStart = key.map { $0.record(status: 201, body: "") } ?? ""
-        var arguments = head + [recordStart, batch.map { "\($0.name) \($0.enqueued)" } ?? "", String(drafts.count)]
-        for draft in drafts {
-            arguments += [draft.type] + (batch != nil ? ["held", "0"] : waits ? ["waiting", "0"] : place(draft))
+        var arguments =
+            head(base) + [
+                recordStart, batch.map { "\($0.name) \($0.enqueued)" } ?? "", String(limits.jobsPerQueue),
+                String(drafts.count),
+            ]
+        let firstSlots = try await firstSlots(drafts, queue)
+        for (i, draft) in drafts.enumerated() {
+            let place =
+                batch != nil ? ["held", "0"] : waits ? ["waiting", "0"] : place(draft, firstSlotMs: firstSlots[i])
+            arguments += [draft.type] + place
             let fields = draft.fields(inBatch: batch?.name)
             arguments += [draft.isSpecial || batch != nil ? "1" : "", String(fields.count)] + fields
         }
         let reply = try await context.redis.run(
-            JobScripts.enqueue, keys: [keys.base(queue), key.map { keys.answer($0, queue) } ?? ""],
+            JobScripts.enqueue, keys: QueueKeys.ofScript(base, record: key.map { keys.answer($0, queue) }),
             arguments: arguments, budgetUs: JobStore.budgetUs)
         let result = try creation(reply.words, queue: queue, drafts: drafts, key: key, field: field)
-        tellWhatIsDue(drafts, queue, createdMs: result.createdMs)
+        tellWhatIsDue(drafts, queue, firstSlots, createdMs: result.createdMs)
         return result
     }
 
     /// What is due later is looked at in time by this process; another one that was not told looks soon enough.
-    private func tellWhatIsDue(_ drafts: [JobDraft], _ queue: QueueName, createdMs: Int) {
-        var first: Int?
+    private func tellWhatIsDue(_ drafts: [JobDraft], _ queue: QueueName, _ firstSlots: [Int: Int], createdMs: Int) {
+        var first = firstSlots.values.min()
         for draft in drafts {
-            switch draft.timing {
-            case .at(let ms): first = min(first ?? ms, ms)
-            case .repeatedly(let repetition):
-                let ms = ScheduleSlots.first(repetition)
-                first = min(first ?? ms, ms)
-            case .now, .manually: continue
-            }
+            if case .at(let ms) = draft.timing { first = min(first ?? ms, ms) }
         }
         guard let first else { return }
         let notice = JobSchedulingService.DueNotice(queue: queue, inMs: first - createdMs)
         context.process.broadcasts.send(notice, to: JobSchedulingService.dueTopic)
     }
 
-    private func place(_ draft: JobDraft) -> [String] {
+    /// The first slots of the schedules among `drafts`, by their place: computed from Redis's time, not from ours.
+    private func firstSlots(_ drafts: [JobDraft], _ queue: QueueName) async throws -> [Int: Int] {
+        var slots: [Int: Int] = [:]
+        var nowMs: Int?
+        for (i, draft) in drafts.enumerated() {
+            guard case .repeatedly(let repetition) = draft.timing else { continue }
+            let ms: Int
+            if let nowMs { ms = nowMs } else { ms = try await self.nowMs(queue) }
+            nowMs = ms
+            slots[i] = ScheduleSlots.first(repetition, nowMs: ms)
+        }
+        return slots
+    }
+
+    private func place(_ draft: JobDraft, firstSlotMs: Int?) -> [String] {
         switch draft.timing {
         case .now: return ["ready", String(draft.priority.targetMs)]
         case .at(let ms): return ["delayed", String(ms)]
         case .manually: return ["idle", "0"]
-        case .repeatedly(let repetition): return ["schedules", String(ScheduleSlots.first(repetition))]
+        case .repeatedly: return ["schedules", String(firstSlotMs ?? ScheduleSlots.neverMs)]
         }
     }
 
@@ -109,6 +126,7 @@ final class JobStore {
             return try creation(head + outcomes, queue: queue, drafts: drafts, key: nil, field: field)
         case "refused":
             guard words.count == 4, let place = Int(words[1]) else { break }
+            if words[2] == "full" { throw full(queue) }
             if words[2] == "unknown-dependency" {
                 let id = Int(words[3]).map { JobID(queue: queue, number: $0).description } ?? words[3]
                 throw Problem.impossible(field(place - 1) + "dependencies", "names a job that does not exist: \(id)")
@@ -133,13 +151,27 @@ final class JobStore {
         throw RedisError.unexpectedReply("enqueue")
     }
 
+    func full(_ queue: QueueName) -> Problem {
+        Problem(
+            .tooManyRequests,
+            "queue \(queue) has \(limits.jobsPerQueue) jobs that have not ended, as many as it may (max-jobs-per-queue)",
+            field: "queue", retryAfterS: 5)
+    }
+
     /// Lists the queue's name before it has its first job, so that whoever looks for work finds it.
-    private func list(_ queue: QueueName) async throws {
+    func list(_ queue: QueueName) async throws {
         if let sinceUs = listed[queue], context.loop.nowUs - sinceUs < JobStore.listedUs { return }
-        let added = try await context.redis.send(
-            ["SADD", keys.queues, queue.text], key: keys.queues, budgetUs: JobStore.budgetUs)
+        let word = try await context.redis.run(
+            JobScripts.listQueue, keys: [keys.queues], arguments: [queue.text, String(limits.queues)],
+            budgetUs: JobStore.budgetUs
+        ).string
+        if word == "full" {
+            throw Problem(
+                .tooManyRequests, "there are \(limits.queues) queues, as many as there may be (max-queues)",
+                field: "queue", retryAfterS: 5)
+        }
         listed[queue] = context.loop.nowUs
-        guard added.int == 1 else { return }
+        guard word == "added" else { return }
         let news = ["PUBLISH", keys.prefix + "jobs:news", "queue \(queue.text)"]
         _ = try? await context.redis.send(news, key: keys.queues, budgetUs: JobStore.budgetUs)
     }
@@ -167,7 +199,8 @@ final class JobStore {
     func read(_ queue: QueueName, _ numbers: [String]) async throws -> [JobRecord] {
         guard !numbers.isEmpty else { return [] }
         let reply = try await context.redis.run(
-            JobScripts.read, keys: [keys.base(queue)], arguments: numbers, budgetUs: JobStore.budgetUs)
+            JobScripts.read, keys: QueueKeys.ofScript(keys.base(queue)), arguments: numbers, budgetUs: JobStore.budgetUs
+        )
         guard case .array(let jobs) = reply else { throw RedisError.unexpectedReply("read") }
         return jobs.compactMap { JobRecord(queue: queue, reply: $0.words) }
     }
@@ -187,11 +220,15 @@ final class JobStore {
     // MARK: Changing
 
     /// Runs a script of a queue whose reply is words.
-    func run(_ script: Script, _ queue: QueueName, _ arguments: [String], extraKeys: [String] = []) async throws
-        -> [String]
-    {
-        try await context.redis.run(
-            script, keys: [keys.base(queue)] + extraKeys, arguments: head + arguments, budgetUs: JobStore.budgetUs
+    /// - Parameter record: the key of an answer's record.
+    func run(
+        _ script: Script, _ queue: QueueName, _ arguments: [String], record: String? = nil,
+        budgetUs: Int64 = JobStore.budgetUs
+    ) async throws -> [String] {
+        let base = keys.base(queue)
+        return try await context.redis.run(
+            script, keys: QueueKeys.ofScript(base, record: record), arguments: head(base) + arguments,
+            budgetUs: budgetUs
         ).words
     }
 }

@@ -7,6 +7,13 @@ struct QueueKeys: Sendable {
     /// What every key of a queue begins with: `qm:jobs:{default}:`.
     func base(_ queue: QueueName) -> String { "\(prefix)jobs:{\(queue.text)}:" }
 
+    /// What a script is given as KEYS: the beginning of the keys that it touches, a record of an answer in the same slot
+    /// where there is one, and the guard, which never exists. While a slot is being moved Redis refuses a call that names
+    /// several keys of which one is missing, so a script acts on all of a queue or not at all.
+    static func ofScript(_ base: String, record: String? = nil) -> [String] {
+        [base] + (record.map { [$0] } ?? []) + [base + "whole"]
+    }
+
     /// What durability is asked about.
     func durable(_ queue: QueueName) -> String { base(queue) + "durable" }
 

@@ -10,7 +10,7 @@ final class NewsListener {
 
     /// - Parameter hear: a word (`cancel`, `preempt`, `queue`), a queue, and a job's number where there is one.
     init(context: ServiceContext, hear: @escaping (_ word: String, QueueName, _ number: Int?) -> Void) {
-        subscriber = RedisSubscriber(loop: context.loop, configuration: context.process.redis)
+        subscriber = RedisSubscriber(of: context.redis)
         subscriber.subscribe(context.process.prefix + "jobs:news") { message in
             let words = message.string.split(separator: " ").map(String.init)
             guard words.count >= 2, let queue = QueueName(words[1]) else { return }

@@ -12,6 +12,7 @@ final class QueueUpkeep {
     private var nextLookUs: [QueueName: Int64] = [:]
     private var timer: LoopTimer!
     private var isLooking: Set<QueueName> = []
+    private var dropping: Set<QueueName> = []
     private var isStopped = false
     private var listTimer: LoopTimer?
     /// Called with every queue when it becomes known.
@@ -19,6 +20,8 @@ final class QueueUpkeep {
 
     /// How often a queue is looked at when nothing is known to be due.
     private static let intervalUs: Int64 = 2_500_000
+    /// With many queues an idle process makes one look in this time.
+    private static let shareUs: Int64 = 25_000
     private static let listIntervalUs: Int64 = 15_000_000
 
     init(store: JobStore) {
@@ -63,7 +66,12 @@ final class QueueUpkeep {
         guard let queues = try? await store.queues() else { return }
         for queue in queues {
             add(queue)
-            await dropUnsealed(queue)
+            guard dropping.insert(queue).inserted else { continue }
+            // Each by itself: one whose node is away must not keep the others waiting.
+            context.loop.spawn { [self] in
+                await dropUnsealed(queue)
+                dropping.remove(queue)
+            }
         }
     }
 
@@ -96,7 +104,7 @@ final class QueueUpkeep {
     private func look() {
         let nowUs = context.loop.nowUs
         // With many queues each is looked at less often, so that an idle process stays quiet.
-        let intervalUs = max(QueueUpkeep.intervalUs, Int64(nextLookUs.count) * 1_000_000)
+        let intervalUs = max(QueueUpkeep.intervalUs, Int64(nextLookUs.count) * QueueUpkeep.shareUs)
         for (queue, atUs) in nextLookUs where atUs <= nowUs && !isLooking.contains(queue) {
             nextLookUs[queue] = nowUs + intervalUs
             isLooking.insert(queue)
@@ -116,11 +124,18 @@ final class QueueUpkeep {
                 try await fire(Array(words[at..<(at + 8)]), queue, nowMs: nowMs)
             }
             if dueMs > 0 { isDue(queue, inMs: dueMs - nowMs) }
-        } catch let error as RedisError where error == .unavailable || error == .timeout || error == .lost {
-            // The store's own log says that it is away; the next look comes soon enough.
+        } catch let error as RedisError where QueueUpkeep.isPassing(error) {
+            // The store's own log says that it is away, or its figures that it is full. The slots of schedules wait as what is
+            // delayed does, and the next look is soon enough for both.
+            isDue(queue, inMs: 1000)
         } catch {
             context.log.error("upkeep failed", ["queue": .string(queue.text), "error": .string("\(error)")])
         }
+    }
+
+    private static func isPassing(_ error: RedisError) -> Bool {
+        if case .server(let code, _) = error, code == "OOM" { return true }
+        return error.isElsewhere || error == .unavailable || error == .timeout || error == .lost
     }
 
     /// - Parameter words: job, slot, schedule, time zone, missed, missedLimit, overlap, queueLimit.
@@ -131,7 +146,8 @@ final class QueueUpkeep {
             missed: MissedSlots(rawValue: words[4]) ?? .latest, missedLimit: Int(words[5]) ?? 1000)
         let plan = ScheduleSlots.plan(due, nowMs: nowMs)
         let arguments =
-            [words[0], words[1], String(plan.nextMs ?? 0), String(plan.leftOut)] + plan.run.map(String.init)
+            [words[0], words[1], String(plan.nextMs ?? 0), String(plan.leftOut), String(store.limits.jobsPerQueue)]
+            + plan.run.map(String.init)
         _ = try await store.run(JobScripts.fire, queue, arguments)
         if let nextMs = plan.nextMs { isDue(queue, inMs: nextMs - nowMs) }
     }

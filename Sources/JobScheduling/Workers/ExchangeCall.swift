@@ -28,26 +28,39 @@ struct EndedExecution {
     var retryAfterMs: Int?
 }
 
+/// What the calls of a queue have in common: the keys of its scripts, and who tells which server has them.
+final class ExchangeScope {
+    let base: ByteBuffer
+    let guardKey: ByteBuffer
+    let redis: RedisClient
+
+    init(base: String, redis: RedisClient) {
+        let keys = QueueKeys.ofScript(base)
+        self.base = ByteBuffer(capacity: keys[0].utf8.count)
+        self.base.append(keys[0])
+        guardKey = ByteBuffer(capacity: keys[1].utf8.count)
+        guardKey.append(keys[1])
+        self.redis = redis
+    }
+}
+
 /// One call of a worker: what it has ended goes out, the next jobs come in.
 final class ExchangeCall: RedisCall {
-    let base: String
-    let worker: String
     let number: Int
     let most: Int
-    let types: [String]
     let ended: [EndedExecution]
     let sentAtUs: Int64
-    private let runID: String
+    private let scope: ExchangeScope
+    private let worker: String
+    private let types: [String]
     private let jitter: Int
     private let receive: (ExchangeCall, Result<ReplyView, RedisError>) -> Void
-    private let key: ByteBuffer
 
     init(
-        base: String, runID: String, worker: String, number: Int, most: Int, types: [String], ended: [EndedExecution],
+        _ scope: ExchangeScope, worker: String, number: Int, most: Int, types: [String], ended: [EndedExecution],
         jitter: Int, sentAtUs: Int64, receive: @escaping (ExchangeCall, Result<ReplyView, RedisError>) -> Void
     ) {
-        self.base = base
-        self.runID = runID
+        self.scope = scope
         self.worker = worker
         self.number = number
         self.most = most
@@ -56,17 +69,17 @@ final class ExchangeCall: RedisCall {
         self.jitter = jitter
         self.sentAtUs = sentAtUs
         self.receive = receive
-        key = ByteBuffer(capacity: base.utf8.count)
-        key.append(base)
     }
 
-    var route: RedisRoute { .key(key.view) }
+    var route: RedisRoute { .key(scope.base.view) }
 
     func encode(to writer: RESPWriter) {
-        writer.script(JobScripts.finishAndLease, keyCount: 1, argumentCount: 6 + types.count + 7 * ended.count)
-        writer.argument(key.view)
+        writer.script(JobScripts.finishAndLease, keyCount: 2, argumentCount: 6 + types.count + 7 * ended.count)
+        writer.argument(scope.base.view)
+        writer.argument(scope.guardKey.view)
         writer.argument("" as StaticString)
-        writer.argument(runID)
+        // Asked when it is sent, which may be more than once: the queue's server may have become another one.
+        writer.argument(scope.redis.serverRunID(of: scope.base.view))
         writer.argument(worker)
         writer.argument(decimal: number)
         writer.argument(decimal: most)

@@ -16,6 +16,8 @@ final class LoopWorker: EndOfTick {
     private let kinds: KindRegistry
     private var lanes: [QueueLane] = []
     private var heartbeatTimer: LoopTimer?
+    private var patienceTimer: LoopTimer?
+    private let isCluster: Bool
     private var isAsked = false
     private var isDraining = false
     private var turn = 0
@@ -26,6 +28,7 @@ final class LoopWorker: EndOfTick {
 
     init(context: ServiceContext, store: JobStore, kinds: KindRegistry, options: WorkerOptions, group: WorkerGroup) {
         loop = context.loop
+        isCluster = context.redis.isCluster
         log = context.log
         self.store = store
         self.kinds = kinds
@@ -53,6 +56,12 @@ final class LoopWorker: EndOfTick {
         guard !lanes.contains(where: { $0.queue == queue }), !isDraining else { return }
         lanes.append(QueueLane(queue: queue, owner: self, store: store))
         needsExchange()
+        guard isCluster, patienceTimer == nil, lanes.count > 1 else { return }
+        let timer = LoopTimer(loop: loop) { [unowned self] in
+            for lane in lanes { lane.letGo(nowUs: loop.nowUs) }
+        }
+        timer.start(everyUs: QueueLane.patienceUs)
+        patienceTimer = timer
     }
 
     /// There may be work.
@@ -65,6 +74,9 @@ final class LoopWorker: EndOfTick {
     private func end(_ id: JobID, _ reason: Execution.Ending) {
         lanes.first { $0.queue == id.queue }?.end(id.number, reason)
     }
+
+    /// Whether a slot is free, those included that calls in flight may fill.
+    var hasRoom: Bool { busy < slots }
 
     func runner(_ type: String) -> (any KindRunner)? { kinds[type] }
 
@@ -117,6 +129,7 @@ final class LoopWorker: EndOfTick {
             await loop.sleep(us: 2000)
         }
         heartbeatTimer?.cancel()
+        patienceTimer?.cancel()
     }
 }
 

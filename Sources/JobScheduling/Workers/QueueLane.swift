@@ -12,6 +12,7 @@ final class QueueLane {
     private unowned let owner: LoopWorker
     private let store: JobStore
     private let base: String
+    private let scope: ExchangeScope
     private(set) var running: [Int: Execution] = [:]
     private var ended: [EndedExecution] = []
     private var call: ExchangeCall?
@@ -25,6 +26,8 @@ final class QueueLane {
 
     /// How many jobs one call takes at most.
     private static let mostInACall = 128
+    /// How long slots are kept for a call, where there are several nodes.
+    static let patienceUs: Int64 = 250_000
     /// Without a word from Redis a run is ended after this: a lease, and the term by which every lease is extended when
     /// Redis comes back from an outage.
     private static let silenceUs: Int64 = 29_000_000
@@ -35,6 +38,7 @@ final class QueueLane {
         self.store = store
         worker = owner.name
         base = store.keys.base(queue)
+        scope = ExchangeScope(base: base, redis: store.context.redis)
     }
 
     var isIdle: Bool { running.isEmpty && ended.isEmpty && call == nil }
@@ -56,7 +60,7 @@ final class QueueLane {
 
     private func send(most: Int, _ gathered: [EndedExecution]) {
         let call = ExchangeCall(
-            base: base, runID: store.runID, worker: worker, number: lastCall, most: most, types: owner.types,
+            scope, worker: worker, number: lastCall, most: most, types: owner.types,
             ended: gathered, jitter: Int.random(in: 0...1000), sentAtUs: owner.loop.nowUs
         ) { [weak self] call, result in self?.completed(call, result) }
         self.call = call
@@ -72,8 +76,11 @@ final class QueueLane {
             accept(reply, of: call)
             owner.needsExchange()
         case .failure(let error):
-            // The same call again, under its number: what was done is done once.
+            // The same call again, under its number: what was done is done once. It asks for one job at most, for which no
+            // slot is kept: the other queues may have them all until this one answers.
             failures += 1
+            reserved = 0
+            owner.needsExchange()
             if failures == 1 || failures % 50 == 0 {
                 owner.log.warning(
                     "a worker's call failed", ["queue": .string(queue.text), "error": .string("\(error)")])
@@ -82,7 +89,7 @@ final class QueueLane {
             retryTimer = owner.loop.after(us: waitUs) { [weak self] in
                 guard let self else { return }
                 retryTimer = nil
-                send(most: call.most, call.ended)
+                send(most: min(1, call.most), call.ended)
             }
         }
     }
@@ -100,15 +107,32 @@ final class QueueLane {
         }
         let first = 3 + results
         let count = (reply.count - first) / 7
-        for i in 0..<count { start(reply, first + 7 * i, call.sentAtUs) }
+        for i in 0..<count {
+            if owner.hasRoom { start(reply, first + 7 * i, call.sentAtUs) } else { handBack(reply, first + 7 * i) }
+        }
         owner.counters.leased.increment(by: count)
         owner.counters.finished.increment(by: results)
         // Fewer than asked for: the queue is empty, and a marker tells when it no longer is.
-        if call.most > 0 { mayHaveWork = count == call.most }
+        if call.most > 0 { mayHaveWork = count >= call.most }
         if dueMs > 0 { owner.isDue(queue, inMs: dueMs - nowMs) }
     }
 
+    /// Keeps no slots any longer for a call that has been out for a while: other queues, which other nodes serve, may fill
+    /// them. What then comes and finds none is handed back.
+    func letGo(nowUs: Int64) {
+        guard reserved > 0, let call, nowUs - call.sentAtUs > QueueLane.patienceUs else { return }
+        reserved = 0
+        owner.needsExchange()
+    }
+
     // MARK: Executions
+
+    private func handBack(_ reply: ReplyView, _ at: Int) {
+        ended.append(
+            EndedExecution(
+                number: reply[at].number, token: reply[at + 1].number, type: reply[at + 3].bytes.string,
+                outcome: .released, text: ""))
+    }
 
     private func start(_ reply: ReplyView, _ at: Int, _ sentAtUs: Int64) {
         let number = reply[at].number
@@ -157,7 +181,7 @@ final class QueueLane {
 
     /// Renews the leases of what runs here, and of what has ended without Redis knowing yet.
     func heartbeat() async {
-        var arguments = store.head + [worker, "0"]
+        var arguments = store.head(base) + [worker, "0"]
         var asked: [Int] = []
         func add(_ number: Int, _ token: Int, _ progress: String) {
             asked.append(number)
@@ -171,7 +195,7 @@ final class QueueLane {
         guard !asked.isEmpty else { return }
         let sentAtUs = owner.loop.nowUs
         let reply = try? await store.context.redis.run(
-            JobScripts.heartbeat, keys: [base], arguments: arguments, budgetUs: 4_000_000)
+            JobScripts.heartbeat, keys: QueueKeys.ofScript(base), arguments: arguments, budgetUs: 4_000_000)
         if let reply { hear(reply.words, asked, sentAtUs) }
         for execution in running.values where owner.loop.nowUs - execution.confirmedUs > QueueLane.silenceUs {
             owner.log.warning(

@@ -13,7 +13,7 @@ final class WorkerGroup: Sendable {
     private struct State {
         var members: [Int: Member] = [:]
         var queues: Set<QueueName> = []
-        var whenFree: (@Sendable () -> Void)?
+        var whenFree: [@Sendable () -> Void] = []
         var due: (@Sendable (QueueName, Int) -> Void)?
     }
 
@@ -41,14 +41,14 @@ final class WorkerGroup: Sendable {
     func leave(_ loop: Int) { state.withLock { $0.members[loop] = nil } }
 
     func setFree(_ free: Int, ofLoop loop: Int) {
-        let tell = state.withLock { state -> (@Sendable () -> Void)? in
-            guard state.members[loop]?.free != free else { return nil }
+        let waiting = state.withLock { state -> [@Sendable () -> Void] in
+            guard state.members[loop]?.free != free else { return [] }
             state.members[loop]?.free = free
-            guard free > 0 else { return nil }
-            defer { state.whenFree = nil }
+            guard free > 0 else { return [] }
+            defer { state.whenFree = [] }
             return state.whenFree
         }
-        tell?()
+        for tell in waiting { tell() }
     }
 
     var running: Int { state.withLock { $0.members.values.reduce(0) { $0 + $1.slots - $1.free } } }
@@ -71,11 +71,13 @@ final class WorkerGroup: Sendable {
         for member in state.withLock({ Array($0.members.values) }) { member.end(id, reason) }
     }
 
+    var hasFree: Bool { state.withLock { $0.members.values.contains { $0.free > 0 } } }
+
     /// Calls `body` once when some loop has a free slot, which may be at once.
     func whenFree(_ body: @escaping @Sendable () -> Void) {
         let isFree = state.withLock { state in
             if state.members.values.contains(where: { $0.free > 0 }) { return true }
-            state.whenFree = body
+            state.whenFree.append(body)
             return false
         }
         if isFree { body() }

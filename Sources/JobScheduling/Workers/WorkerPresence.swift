@@ -42,14 +42,16 @@ final class WorkerPresence {
         let percent = lastUs == 0 ? 0 : 100 * Double(usage.cpuUs - lastCPUUs) / Double(nowUs - lastUs)
         (lastCPUUs, lastUs) = (usage.cpuUs, nowUs)
         let facts = [
+            group.name,
             "startedMs", String(startedUs / 1000), "concurrency", String(options.concurrency), "running",
             String(group.running), "types", types.joined(separator: ","), "queues",
             options.queues?.map(\.text).joined(separator: ",") ?? "", "cpuPercent", String(Int(percent.rounded())),
             "memoryBytes", String(usage.memoryBytes), "pid", String(getpid()),
         ]
-        let arguments = store.head + [group.name, String(facts.count)] + facts
+        let base = store.keys.workers
         _ = try? await store.context.redis.run(
-            JobScripts.heartbeat, keys: [store.keys.workers], arguments: arguments, budgetUs: 2_000_000)
+            JobScripts.announce, keys: [base + "workers", base + "worker:" + group.name], arguments: facts,
+            budgetUs: 2_000_000)
     }
 
     /// CPU time of the process so far, and its resident memory.

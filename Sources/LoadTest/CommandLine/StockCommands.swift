@@ -58,7 +58,7 @@ extension Flags {
         } catch {
             throw UsageError(description: "--redis \(error)")
         }
-        if case .tcp(let host, let port) = configuration.address {
+        for case .tcp(let host, let port) in configuration.addresses {
             let name = host.contains(":") ? "[\(host)]" : host
             guard Target(url: "http://\(name):\(port)") != nil else {
                 throw UsageError(description: "--redis is a socket or a loopback address, not \(host)")

@@ -35,6 +35,7 @@ final class CheckEndpoints {
         case .decided(let decision): CheckEndpoints.reply(decision, cost, exchange)
         case .waiting(let batch, let index):
             batch.setReceiver({ decision, _ in CheckEndpoints.reply(decision, cost, exchange) }, ofRequest: index)
+        case .spread(let check): check.setReceiver { decision, _ in CheckEndpoints.reply(decision, cost, exchange) }
         }
     }
 

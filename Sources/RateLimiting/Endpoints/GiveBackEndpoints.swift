@@ -42,30 +42,65 @@ final class GiveBackEndpoints {
             return exchange.reply(200, json: .object([.init("results", .array([]))]))
         }
         limiter.willGiveBack(keys)
-        let call = RefundScript.arguments(
-            policies, amount: target.receipt?.cost ?? target.amount, receiptUs: target.receipt?.nowUs,
-            periods: limiter.periods(of: policies))
-        let reply = try await context.redis.run(
-            RateLimitScripts.refund, keys: keys.map { String(decoding: $0, as: UTF8.self) }, arguments: call,
-            budgetUs: 1_000_000)
+        let words = try await run(policies, keys, target)
         await announce(keys)
-        guard case .array(let parts) = reply, parts.count >= policies.rules.count * 2 else {
-            throw RedisError.unexpectedReply("refund")
-        }
-        var results: [JSONValue] = []
-        for (i, rule) in policies.rules.enumerated() {
-            let word = parts[2 * i].string ?? ""
-            var members: [JSONValue.Member] = [
-                .init("id", .string(rule.rule.id)), .init("rule", .string(rule.rule.name)),
-                .init("result", .string(word)),
-            ]
-            if word == "refunded" { members.append(.init("remaining", .int(parts[2 * i + 1].int ?? 0))) }
-            results.append(.object(members))
-        }
-        if policies.rules.indices.allSatisfy({ parts[2 * $0].string == "unsupported" }) {
+        if words.allSatisfy({ $0.word == "unsupported" }) {
             throw Problem(.impossible, "leases of a concurrency rule are released, not refunded")
         }
+        let results = zip(policies.rules, words).map { rule, result in
+            var members: [JSONValue.Member] = [
+                .init("id", .string(rule.rule.id)), .init("rule", .string(rule.rule.name)),
+                .init("result", .string(result.word)),
+            ]
+            if result.word == "refunded" { members.append(.init("remaining", .int(result.remaining))) }
+            return JSONValue.object(members)
+        }
         exchange.reply(200, json: .object([.init("results", .array(results))]))
+    }
+
+    /// What the refund script says per rule: one call with one Redis, and one per slot on a cluster. Where some of several
+    /// slots fail, their rules' word is `unavailable` (nothing was given back) or `unknown` (it may have been).
+    private func run(
+        _ policies: PolicySet, _ keys: [[UInt8]], _ target: Target
+    ) async throws -> [(word: String, remaining: Int)] {
+        var words = Array(repeating: (word: "unavailable", remaining: 0), count: keys.count)
+        let groups = Dictionary(grouping: keys.indices) { i in
+            Group(
+                slot: context.redis.isCluster ? keys[i].withByteView { RedisSlot.of($0) } : 0,
+                receiptUs: target.receipt?.part(of: policies.rules[i].rule)?.nowUs)
+        }
+        var failure: RedisError?
+        var answers = 0
+        for (group, indices) in groups {
+            let rules = PolicySet(rules: indices.map { policies.rules[$0] }, enforcingCount: indices.count)
+            let arguments = RefundScript.arguments(
+                rules, amount: target.receipt?.cost ?? target.amount, receiptUs: group.receiptUs,
+                periods: limiter.periods(of: rules))
+            do throws(RedisError) {
+                let reply = try await context.redis.run(
+                    RateLimitScripts.refund, keys: indices.map { String(decoding: keys[$0], as: UTF8.self) },
+                    arguments: arguments, budgetUs: 1_000_000)
+                guard case .array(let parts) = reply, parts.count >= indices.count * 2 else {
+                    throw RedisError.unexpectedReply("refund")
+                }
+                answers += 1
+                for (place, i) in indices.enumerated() {
+                    words[i] = (parts[2 * place].string ?? "", parts[2 * place + 1].int ?? 0)
+                }
+            } catch {
+                failure = error
+                if error.mayHaveRun { for i in indices { words[i].word = "unknown" } }
+            }
+        }
+        if answers == 0, let failure { throw failure }
+        return words
+    }
+
+    /// What one call of the refund script is about.
+    private struct Group: Hashable {
+        let slot: Int
+        /// The clock at the decision that the receipt names.
+        let receiptUs: Int?
     }
 
     private func reset(_ exchange: Exchange) async throws {
@@ -125,7 +160,7 @@ final class GiveBackEndpoints {
             let rule = policies.rules[i].rule
             if let name = target.rule, rule.id != name, rule.name != name { return false }
             guard let receipt = target.receipt else { return true }
-            return receipt.rules.contains { $0.id == rule.id && $0.generation == rule.generation }
+            return receipt.part(of: rule) != nil
         }
         if let name = target.rule, kept.isEmpty, target.receipt == nil {
             throw Problem.impossible("rule", "is no rule that counts this request: \(name)")

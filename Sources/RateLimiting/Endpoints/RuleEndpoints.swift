@@ -1,5 +1,4 @@
 import Bytes
-import EventLoops
 import HTTP
 import JSON
 import Services
@@ -66,9 +65,8 @@ final class RuleEndpoints {
     private func create(_ exchange: Exchange, _ caller: Caller) async throws {
         let draft = try RuleDraft(try exchange.jsonBody())
         let key = try IdempotencyKey(exchange, caller: caller)
-        let nowUs = WallClock.nowUs()
         let outcome = try await store.change(under: key) { rules in
-            let rule = try RuleChanges.create(draft, in: rules, nowUs: nowUs)
+            let rule = try RuleChanges.create(draft, in: rules)
             return RuleStore.Plan([.put(rule)], rule, answer: key?.record(status: 201, body: rule.json.text()))
         }
         switch outcome {
@@ -88,13 +86,12 @@ final class RuleEndpoints {
         let draft = try RuleDraft(try exchange.jsonBody())
         let id = exchange.parameter(0)
         let expected = try exchange.ifMatch()
-        let nowUs = WallClock.nowUs()
         var before: Int?
         let rule = try await changeAndBind { rules in
             let old = try find(id, in: rules)
             try expected.check(old.version)
             before = old.version
-            let rule = try RuleChanges.replace(old, with: draft, in: rules, nowUs: nowUs)
+            let rule = try RuleChanges.replace(old, with: draft, in: rules)
             return RuleStore.Plan([.put(rule)], rule)
         }
         RuleEndpoints.reply(exchange, 200, rule, before: before)
@@ -117,9 +114,8 @@ final class RuleEndpoints {
     private func apply(_ exchange: Exchange) async throws {
         let drafts = try RuleChanges.drafts(try exchange.jsonBody())
         let prunes = exchange.queryItem("prune") == "true"
-        let nowUs = WallClock.nowUs()
         let count = try await changeAndBind { rules in
-            let changes = try RuleChanges.apply(drafts, to: rules, prunes: prunes, nowUs: nowUs)
+            let changes = try RuleChanges.apply(drafts, to: rules, prunes: prunes)
             return RuleStore.Plan(changes, changes.count)
         }
         exchange.reply(

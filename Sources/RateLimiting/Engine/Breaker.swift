@@ -37,3 +37,30 @@ struct Breaker: Equatable {
         }
     }
 }
+
+/// A breaker for each node of a cluster, so that one that is dead decides nothing about the others; with one Redis it is
+/// node 0.
+struct NodeBreakers {
+    private var first = Breaker()
+    private var others: [Breaker] = []
+
+    mutating func mayCall(_ node: Int, nowUs: Int64) -> Bool {
+        if node == 0 { return first.mayCall(nowUs: nowUs) }
+        return others[place(node)].mayCall(nowUs: nowUs)
+    }
+
+    mutating func succeeded(_ node: Int) {
+        if node == 0 { return first.succeeded() }
+        others[place(node)].succeeded()
+    }
+
+    mutating func failed(_ node: Int, nowUs: Int64) {
+        if node == 0 { return first.failed(nowUs: nowUs) }
+        others[place(node)].failed(nowUs: nowUs)
+    }
+
+    private mutating func place(_ node: Int) -> Int {
+        while others.count < node { others.append(Breaker()) }
+        return node - 1
+    }
+}

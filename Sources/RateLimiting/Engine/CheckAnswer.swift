@@ -50,12 +50,7 @@ struct CheckAnswer {
         let start = ordinal * policies.rules.count
         var refusal: Decision.Reason?
         for i in 0..<policies.enforcingCount {
-            switch outcomes[start + i].verdict {
-            case .allowed: continue
-            case .refused: refusal = refusal ?? .limitExceeded
-            case .exceeds: refusal = .costExceedsLimit
-            case .broken: refusal = refusal ?? .storeUnavailable
-            }
+            refusal = outcomes[start + i].verdict.refusal(after: refusal)
         }
         return Decision(
             isAllowed: refusal == nil, reason: refusal ?? .allowed, nowUs: nowUs, policies: policies,

@@ -33,6 +33,9 @@ final class CheckBatch: RedisCall {
     let epoch: Int
     /// Names the leases that the call takes.
     let leasePrefix: String?
+    /// Where it goes on a cluster: all of its keys are of one slot. Without a cluster both stay as they are.
+    let slot: Int
+    let node: Int
     var sentAtUs: Int64 = 0
     /// The calendar periods of the quota rules, by rule; filled in before sending.
     var periods: [Int32: [Int64]] = [:]
@@ -47,7 +50,7 @@ final class CheckBatch: RedisCall {
 
     init(
         owner: any CheckBatchOwner, policies: PolicySet, isPeek: Bool, epoch: Int, leasePrefix: String?,
-        givenNowUs: Int? = nil
+        givenNowUs: Int? = nil, slot: Int = 0, node: Int = 0
     ) {
         self.owner = owner
         self.policies = policies
@@ -55,6 +58,8 @@ final class CheckBatch: RedisCall {
         self.epoch = epoch
         self.leasePrefix = leasePrefix
         self.givenNowUs = givenNowUs
+        self.slot = slot
+        self.node = node
     }
 
     // MARK: Gathering

@@ -12,13 +12,10 @@ struct KeyBuilder {
 
     func append(_ rule: CompiledRule, _ request: CheckRequest, to keys: ByteBuffer) {
         keys.append(start)
-        let parts = rule.rule.per
-        let subject =
-            parts.contains(.identifier) ? Rule.KeyPart.identifier : parts.contains(.ip) ? .ip : parts[0]
-        append(subject, request, isSubject: true, to: keys)
+        append(rule.subject, request, isSubject: true, to: keys)
         keys.append("}")
         keys.append(rule.keySuffix)
-        for part in parts where part != subject {
+        for part in rule.furtherParts {
             keys.append(UInt8(ascii: ":"))
             append(part, request, isSubject: false, to: keys)
         }

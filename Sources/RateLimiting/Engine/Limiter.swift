@@ -12,20 +12,22 @@ import Telemetry
 /// get one by one, in order of arrival.
 final class Limiter: EndOfTick, CheckBatchOwner {
     private(set) var matcher = Matcher(.empty)
-    private var open = OpenBatches()
+    private var open: OpenBatches
     private var isGathering = false
-    private let keys = RequestKeys()
+    let keys = RequestKeys()
     private let keyBuilder: KeyBuilder
     private var denials = DenyCache()
     /// Grows with every giving back: refusals decided before it are not remembered.
     private var epoch = 0
-    private var breaker = Breaker()
+    private var breakers = NodeBreakers()
     private var periods = QuotaPeriods()
     private let failures: FailureModes
     let counters: LimiterCounters
-    private let context: ServiceContext
+    let context: ServiceContext
     private let loop: EventLoop
     private let budgetUs: Int64
+    private let isCluster: Bool
+    var pendingGiveBacks = 0
 
     /// A refusal under a rule that ever gave anything back is remembered no longer than this, in case the news of a
     /// giving back is lost.
@@ -36,6 +38,8 @@ final class Limiter: EndOfTick, CheckBatchOwner {
         self.context = context
         loop = context.loop
         self.budgetUs = budgetUs
+        isCluster = context.redis.isCluster
+        open = OpenBatches(isCluster: isCluster)
         keyBuilder = KeyBuilder(prefix: context.process.prefix)
         counters = LimiterCounters(context.metrics)
         failures = FailureModes(local: local, replicas: context.process.replicas, keyBuilder: keyBuilder)
@@ -58,6 +62,7 @@ final class Limiter: EndOfTick, CheckBatchOwner {
     enum Placement {
         case decided(Decision)
         case waiting(CheckBatch, request: Int)
+        case spread(SpreadCheck)
     }
 
     /// Decides `request`, now or when Redis has answered; `receive` is called exactly once. The request's views need to
@@ -67,6 +72,7 @@ final class Limiter: EndOfTick, CheckBatchOwner {
         switch place(request) {
         case .decided(let decision): receive(decision, tag)
         case .waiting(let batch, let index): batch.setReceiver(receive, tag: tag, ofRequest: index)
+        case .spread(let check): check.setReceiver(receive, tag: tag)
         }
     }
 
@@ -92,14 +98,23 @@ final class Limiter: EndOfTick, CheckBatchOwner {
             counters.count(policies.rules[0], .refused)
             return .decided(Limiter.decision(denial, policies, nowUs: nowUs))
         }
-        guard breaker.mayCall(nowUs: nowUs) else {
-            let subject = keys.key(0).array
-            return .decided(failures.decide(policies, cost: request.cost, subject: subject, nowUs: nowUs))
+        if isCluster { return placeOnCluster(policies, request) }
+        return gather(policies, keys, cost: request.cost, isPeek: request.isPeek, slot: 0, node: 0)
+    }
+
+    /// Puts a request into a call of its rules and slot, unless its node is not asked at the moment.
+    @inline(__always)
+    func gather(
+        _ policies: PolicySet, _ keys: RequestKeys, cost: Int, isPeek: Bool, slot: Int, node: Int
+    ) -> Placement {
+        let nowUs = loop.nowUs
+        guard breakers.mayCall(node, nowUs: nowUs) else {
+            return .decided(failures.decide(policies, cost: cost, subject: keys.key(0).array, nowUs: nowUs))
         }
-        let (batch, index) = open.place(policies, isPeek: request.isPeek, keys: keys, cost: request.cost) {
+        let (batch, index) = open.place(policies, isPeek: isPeek, keys: keys, cost: cost, slot: slot) {
             CheckBatch(
-                owner: self, policies: policies, isPeek: request.isPeek, epoch: epoch,
-                leasePrefix: policies.takesLeases ? RandomID.hex(bytes: 8) : nil)
+                owner: self, policies: policies, isPeek: isPeek, epoch: epoch,
+                leasePrefix: policies.takesLeases ? RandomID.hex(bytes: 8) : nil, slot: slot, node: node)
         }
         if !isGathering {
             isGathering = true
@@ -161,9 +176,13 @@ final class Limiter: EndOfTick, CheckBatchOwner {
         switch result {
         case .success(let view):
             reply = view
-            breaker.succeeded()
+            breakers.succeeded(batch.node)
         case .failure(let error):
-            breaker.failed(nowUs: nowUs)
+            if error.isOfNode {
+                breakers.failed(batch.node, nowUs: nowUs)
+            } else {
+                breakers.succeeded(batch.node)
+            }
             counters.failed(error, context.log)
             return fail(batch, nowUs: nowUs)
         }
@@ -180,7 +199,8 @@ final class Limiter: EndOfTick, CheckBatchOwner {
         var ordinal = 0
         batch.forEachRequest { subject, request in
             let decision = answer.decision(ordinal)
-            counters.count(decision, batch.policies, isPeek: batch.isPeek)
+            // A part's answer is not yet the request's.
+            if !batch.policies.isPart { counters.count(decision, batch.policies, isPeek: batch.isPeek) }
             remember(decision, batch, subject, cost: request.cost, nowUs: nowUs)
             request.receive?(decision, request.tag)
             ordinal += 1
@@ -199,12 +219,15 @@ final class Limiter: EndOfTick, CheckBatchOwner {
 
     private func remember(_ decision: Decision, _ batch: CheckBatch, _ subject: Int, cost: Int, nowUs: Int64) {
         guard !decision.isAllowed, cost == 1, !batch.isPeek, batch.epoch == epoch, batch.policies.isSingle,
-            batch.policies.enforcingCount == 1, decision.first.verdict == .refused, decision.first.remaining == 0
+            batch.policies.enforcingCount == 1, !batch.policies.isPart, decision.first.verdict == .refused,
+            decision.first.remaining == 0
         else { return }
         let rule = batch.policies.rules[0]
         if case .concurrency? = rule.strategy { return }
         let waitUs = Int64(decision.first.retryUs)
-        let untilUs = batch.sentAtUs + (rule.rule.hasRefunds ? min(waitUs, Limiter.refundableUs) : waitUs)
+        // On a cluster rules may also give back by themselves, those that decide together with others in another slot.
+        let isGivenBack = rule.rule.hasRefunds || isCluster && rules.mixesSubjects
+        let untilUs = batch.sentAtUs + (isGivenBack ? min(waitUs, Limiter.refundableUs) : waitUs)
         denials.insert(
             KeyHash(batch.key(ofSubject: subject, rule: 0)), untilUs: untilUs, retryAtUs: nowUs + waitUs,
             resetAtUs: nowUs + Int64(decision.first.resetUs), clockOffsetUs: Int64(decision.nowUs ?? 0) - nowUs)

@@ -10,6 +10,9 @@ final class LimiterCounters {
     let coalesced: Counter
     let cachedDenials: Counter
     let clockResets: Counter
+    let spread: Counter
+    let givenBack: Counter
+    let lostGiveBacks: Counter
     private let failures: Counter
     private let registry: MetricRegistry
     /// By the rules' indices.
@@ -25,6 +28,14 @@ final class LimiterCounters {
             "quartermaster_ratelimit_cached_denials_total", "Checks refused from memory, without a call")
         clockResets = registry.counter(
             "quartermaster_ratelimit_clock_resets_total", "States found more than a second ahead of Redis's clock")
+        spread = registry.counter(
+            "quartermaster_ratelimit_spread_total", "Checks whose rules lay in several slots of a cluster")
+        givenBack = registry.counter(
+            "quartermaster_ratelimit_given_back_total",
+            "Calls that gave back what a slot had consumed before another refused")
+        lostGiveBacks = registry.counter(
+            "quartermaster_ratelimit_lost_give_backs_total",
+            "Of these, those that may not have happened: what was consumed counts until its window is over")
         failures = registry.counter(
             "quartermaster_ratelimit_store_failures_total", "Calls that Redis did not answer in time or refused")
     }

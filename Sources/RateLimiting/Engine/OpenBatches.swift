@@ -6,8 +6,16 @@ import Bytes
 /// Calls are sent in the order in which they were opened. A request may be appended to an open call of its rules unless
 /// a later-opened call touches one of its keys; it may join an earlier request's subject unless something between them
 /// touched one of their keys. Keys are found by hash and compared whole.
+///
+/// On a cluster a call's keys are of one slot, and a tick may have as many calls as there are subjects; there the calls
+/// of a slot are found by it, which tells of each call the one before it in its slot.
 struct OpenBatches {
     private(set) var batches: [CheckBatch] = []
+    /// On a cluster: the latest call by slot, -1 where there is none.
+    private var latest: [Int32]
+    /// And by call the one before it in its slot.
+    private var earlier: [Int32] = []
+    private let isCluster: Bool
     private var slots: [Slot] = Array(repeating: Slot(), count: 256)
     private var used: [Int32] = []
 
@@ -18,12 +26,18 @@ struct OpenBatches {
         var key: Int32 = 0
     }
 
+    init(isCluster: Bool = false) {
+        self.isCluster = isCluster
+        latest = isCluster ? Array(repeating: -1, count: 16_384) : []
+    }
+
     var isEmpty: Bool { batches.isEmpty }
 
     /// Places a request whose keys are `keys`, opening a call with `open` where none fits.
+    /// - Parameter slot: of all the keys, on a cluster.
     /// - Returns: the call and the request's index in it.
     mutating func place(
-        _ policies: PolicySet, isPeek: Bool, keys: RequestKeys, cost: Int, open: () -> CheckBatch
+        _ policies: PolicySet, isPeek: Bool, keys: RequestKeys, cost: Int, slot: Int = 0, open: () -> CheckBatch
     ) -> (batch: CheckBatch, request: Int) {
         // The last touch of any of the keys: the latest call, and the subject if all keys were last touched by it.
         var lastBatch: Int32 = -1
@@ -38,11 +52,17 @@ struct OpenBatches {
                 lastBatch = max(lastBatch, slot.batch)
             }
         }
-        var target = batches.count - 1
-        while target >= 0, !batches[target].takes(policies, isPeek: isPeek) { target -= 1 }
+        var target = isCluster ? Int(latest[slot]) : batches.count - 1
+        while target >= 0, !batches[target].takes(policies, isPeek: isPeek) {
+            target = isCluster ? Int(earlier[target]) : target - 1
+        }
         if target < 0 || target < Int(lastBatch) {
             target = batches.count
             batches.append(open())
+            if isCluster {
+                earlier.append(latest[slot])
+                latest[slot] = Int32(target)
+            }
         }
         let batch = batches[target]
         if isSameSubject, Int(lastBatch) == target, batch.keyCount(ofSubject: Int(lastSubject)) == keys.count {
@@ -65,6 +85,10 @@ struct OpenBatches {
         for at in used { slots[Int(at)].batch = -1 }
         used.removeAll(keepingCapacity: true)
         let taken = batches
+        if isCluster {
+            for batch in taken { latest[batch.slot] = -1 }
+            earlier.removeAll(keepingCapacity: true)
+        }
         batches.removeAll(keepingCapacity: true)
         return taken
     }
@@ -101,6 +125,17 @@ final class RequestKeys {
     private var hashes: [KeyHash] = []
 
     var count: Int { ends.count }
+
+    init() {}
+
+    /// Some keys of another request's, to be kept.
+    init(_ other: RequestKeys, at indices: [Int]) {
+        for i in indices {
+            bytes.append(other.key(i))
+            ends.append(bytes.count)
+            hashes.append(other.hashes[i])
+        }
+    }
 
     func build(_ policies: PolicySet, _ request: CheckRequest, _ builder: KeyBuilder) {
         bytes.removeAll()

@@ -18,6 +18,10 @@ final class CompiledRule: Sendable {
     let tier: [UInt8]?
     /// How specific the rule is, but for the rank of its identifier; see `specificity(for:)`.
     let fixedSpecificity: Int
+    /// Which part of a request is the tag of its keys: who the rule counts by.
+    let subject: Rule.KeyPart
+    /// The other parts, which follow in the key.
+    let furtherParts: [Rule.KeyPart]
     /// `:<rule id>:<generation>`, the part of a key after its tag.
     let keySuffix: [UInt8]
     /// The beginning of the policy object in answers: `{"id":…,"name":…,"strategy":…,"limit":…,"window":…,"mode":…`.
@@ -40,6 +44,10 @@ final class CompiledRule: Sendable {
         tier = rule.match.tier.map { [UInt8]($0.utf8) }
         let endpoint = rule.match.endpoint.flatMap { EndpointPattern($0) }?.specificity ?? -1
         fixedSpecificity = (tier == nil ? 0 : 1 << 40) + (endpoint + 1) * 2 + (method == nil ? 0 : 1)
+        let subject: Rule.KeyPart =
+            rule.per.contains(.identifier) ? .identifier : rule.per.contains(.ip) ? .ip : rule.per[0]
+        self.subject = subject
+        furtherParts = rule.per.filter { $0 != subject }
         keySuffix = [UInt8](":\(KeyText.escaped(rule.id)):\(rule.generation)".utf8)
         let text = ByteBuffer()
         text.append(UInt8(ascii: "\""))

@@ -10,33 +10,6 @@ enum MatchResult {
     case limits(PolicySet)
 }
 
-/// The rules that decide one kind of request together: enforcing ones first, then shadow ones.
-///
-/// There is one object per combination and loop, so that checks under the same rules are recognised by identity.
-final class PolicySet {
-    let rules: [CompiledRule]
-    let enforcingCount: Int
-
-    /// How decisions under a single rule read.
-    private(set) lazy var templates = DecisionTemplates(self)
-
-    /// Whether an admission takes a lease.
-    let takesLeases: Bool
-
-    init(rules: [CompiledRule], enforcingCount: Int) {
-        self.rules = rules
-        self.enforcingCount = enforcingCount
-        takesLeases = rules.contains { if case .concurrency? = $0.strategy { true } else { false } }
-    }
-
-    /// Requests that one script call may carry, so that a call makes at most 100 decisions.
-    var mostRequestsPerCall: Int { max(1, 100 / rules.count) }
-
-    var isSingle: Bool { rules.count == 1 }
-
-    func isEnforcing(_ index: Int) -> Bool { index < enforcingCount }
-}
-
 /// Finds the rules for a request: deny lists first, then allow lists, then in each group the most specific limit, chosen
 /// apart among enforcing and shadow rules. One per loop and snapshot.
 final class Matcher {

@@ -6,6 +6,8 @@ final class RuleSet: Sendable {
     let revision: Int
     /// The id of the last entry of the change stream that this snapshot includes.
     let lastChange: String
+    /// When it was read, µs by Redis's clock.
+    let readAtUs: Int64
     /// In order of creation, disabled ones included.
     let rules: [Rule]
     /// Rules that are stored nowhere: the rates of tokens. They bind and are not shown.
@@ -13,14 +15,17 @@ final class RuleSet: Sendable {
     let compiled: [CompiledRule]
     /// Whether any rule guards our own API; without one, that check costs nothing.
     let guardsOwnAPI: Bool
+    /// Whether limits count by different subjects, so that one request may touch several slots of a cluster.
+    let mixesSubjects: Bool
     private let endpoints: EndpointIndex
     private let byID: [String: Rule]
 
-    static let empty = RuleSet(revision: 0, lastChange: "0-0", rules: [])
+    static let empty = RuleSet(revision: 0, lastChange: "0-0", readAtUs: 0, rules: [])
 
-    init(revision: Int, lastChange: String, rules: [Rule], tokenRules: [Rule] = []) {
+    init(revision: Int, lastChange: String, readAtUs: Int64, rules: [Rule], tokenRules: [Rule] = []) {
         self.revision = revision
         self.lastChange = lastChange
+        self.readAtUs = readAtUs
         self.rules = rules.sorted { ($0.createdAtUs, $0.generation, $0.id) < ($1.createdAtUs, $1.generation, $1.id) }
         self.tokenRules = tokenRules
         byID = Dictionary(uniqueKeysWithValues: rules.map { ($0.id, $0) })
@@ -33,13 +38,14 @@ final class RuleSet: Sendable {
         }
         self.compiled = compiled
         self.endpoints = endpoints
+        mixesSubjects = Set(compiled.filter { $0.strategy != nil }.map(\.subject)).count > 1
         guardsOwnAPI = compiled.contains { $0.rule.guardsOwnAPI }
     }
 
     /// The same rules with other rates of tokens beside them.
     func with(tokenRules: [Rule]) -> RuleSet {
         if tokenRules == self.tokenRules { return self }
-        return RuleSet(revision: revision, lastChange: lastChange, rules: rules, tokenRules: tokenRules)
+        return RuleSet(revision: revision, lastChange: lastChange, readAtUs: readAtUs, rules: rules, tokenRules: tokenRules)
     }
 
     func rule(id: String) -> Rule? { byID[id] }

@@ -50,17 +50,20 @@ struct Decision {
         let others: [Outcome]
         let decider: CompiledRule?
         let leaseID: String?
+        let times: [Int]
 
-        init(_ others: [Outcome], _ decider: CompiledRule?, _ leaseID: String?) {
+        init(_ others: [Outcome], _ decider: CompiledRule?, _ leaseID: String?, _ times: [Int]) {
             self.others = others
             self.decider = decider
             self.leaseID = leaseID
+            self.times = times
         }
     }
 
     init(
         isAllowed: Bool, reason: Reason, nowUs: Int? = nil, policies: PolicySet? = nil, first: Outcome = .none,
-        others: [Outcome] = [], hasOutcomes: Bool = false, decider: CompiledRule? = nil, leaseID: String? = nil
+        others: [Outcome] = [], hasOutcomes: Bool = false, decider: CompiledRule? = nil, leaseID: String? = nil,
+        times: [Int] = []
     ) {
         self.isAllowed = isAllowed
         self.reason = reason
@@ -68,7 +71,9 @@ struct Decision {
         self.policies = policies
         self.first = first
         self.hasOutcomes = hasOutcomes
-        rest = others.isEmpty && decider == nil && leaseID == nil ? nil : Rest(others, decider, leaseID)
+        rest =
+            others.isEmpty && decider == nil && leaseID == nil && times.isEmpty
+            ? nil : Rest(others, decider, leaseID, times)
     }
 
     /// The list rule that decided, or the rule whose failure mode did.
@@ -77,7 +82,7 @@ struct Decision {
     /// The leases taken, by rule, when a concurrency rule is among the policies and the request was allowed.
     var leaseID: String? { rest?.leaseID }
 
-    /// Whether there is neither of the two, nor a second outcome.
+    /// Whether there is none of these.
     var isPlain: Bool { rest == nil }
 
     func outcome(_ index: Int) -> Outcome { index == 0 ? first : rest!.others[index - 1] }
@@ -103,12 +108,31 @@ struct Decision {
         return best
     }
 
+    /// The clock by which a rule decided, µs since the epoch: where rules lie on several nodes, each has its own.
+    func nowUs(ofRule index: Int) -> Int? {
+        if let times = rest?.times, !times.isEmpty { return times[index] }
+        return nowUs
+    }
+
     /// When the state of a rule says nothing any more, µs since the epoch; nil when Redis did not say.
-    func resetAtUs(_ index: Int) -> Int? { nowUs.map { $0 + outcome(index).resetUs } }
+    func resetAtUs(_ index: Int) -> Int? { nowUs(ofRule: index).map { $0 + outcome(index).resetUs } }
 
     /// Microseconds to wait; nil when allowed, refused for good, or nobody knows.
     var retryUs: Int? {
         guard !isAllowed, let headline, outcome(headline).verdict == .refused else { return nil }
         return outcome(headline).retryUs
+    }
+}
+
+extension Outcome.Verdict {
+    /// Why a request is refused by enforcing rules, one of which says this after others said `reason`; nil if it is not.
+    @inline(__always)
+    func refusal(after reason: Decision.Reason?) -> Decision.Reason? {
+        switch self {
+        case .allowed: reason
+        case .refused: reason ?? .limitExceeded
+        case .exceeds: .costExceedsLimit
+        case .broken: reason ?? .storeUnavailable
+        }
     }
 }

@@ -1,11 +1,18 @@
 import Services
 
-/// Names one decision, so that exactly its cost can be given back: `<time µs>-<cost>-<rule>:<generation>,…`.
+/// Names one decision, so that exactly its cost can be given back: `<time µs>-<cost>-<rule>:<generation>,…`, and
+/// `<rule>:<generation>:<time µs>` for a rule that another node decided on, by its own clock.
 struct Receipt: Equatable {
-    let nowUs: Int
+    struct Part {
+        let id: String
+        let generation: Int
+        let nowUs: Int
+    }
+
+    private let nowUs: Int
     let cost: Int
-    /// The rules that counted the request, by id, with the generation they were at.
-    let rules: [(id: String, generation: Int)]
+    /// The rules that counted the request, by id, with the generation they were at and the time at which they did.
+    let rules: [Part]
 
     /// nil when nothing was consumed.
     init?(_ decision: Decision, cost: Int) {
@@ -14,7 +21,9 @@ struct Receipt: Equatable {
         self.nowUs = nowUs
         self.cost = cost
         rules = policies.rules.enumerated().compactMap { i, rule in
-            decision.outcome(i).verdict == .allowed ? (rule.rule.id, rule.rule.generation) : nil
+            guard decision.outcome(i).verdict == .allowed else { return nil }
+            return Part(
+                id: rule.rule.id, generation: rule.rule.generation, nowUs: decision.nowUs(ofRule: i) ?? nowUs)
         }
         // Shadow rules alone, and none of them counted it.
         if rules.isEmpty { return nil }
@@ -29,18 +38,25 @@ struct Receipt: Equatable {
         else { throw malformed }
         self.nowUs = nowUs
         self.cost = cost
-        var rules: [(String, Int)] = []
+        var rules: [Part] = []
         for part in parts[2].split(separator: ",") {
-            let pair = part.split(separator: ":")
-            guard pair.count == 2, let generation = Int(pair[1]) else { throw malformed }
-            rules.append((String(pair[0]), generation))
+            let words = part.split(separator: ":", omittingEmptySubsequences: false)
+            guard (2...3).contains(words.count), !words[0].isEmpty, let generation = Int(words[1]) else {
+                throw malformed
+            }
+            guard let partUs = words.count == 3 ? Int(words[2]) : nowUs, partUs > 0 else { throw malformed }
+            rules.append(Part(id: String(words[0]), generation: generation, nowUs: partUs))
         }
         if rules.isEmpty { throw malformed }
         self.rules = rules
     }
 
+    /// What it says about a rule; nil if the rule did not count the request, or counts otherwise by now.
+    func part(of rule: Rule) -> Part? { rules.first { $0.id == rule.id && $0.generation == rule.generation } }
+
     var text: String {
-        "\(nowUs)-\(cost)-" + rules.map { "\($0.id):\($0.generation)" }.joined(separator: ",")
+        let parts = rules.map { "\($0.id):\($0.generation)" + ($0.nowUs == nowUs ? "" : ":\($0.nowUs)") }
+        return "\(nowUs)-\(cost)-" + parts.joined(separator: ",")
     }
 
     static func == (left: Receipt, right: Receipt) -> Bool { left.text == right.text }

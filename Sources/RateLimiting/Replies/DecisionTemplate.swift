@@ -44,7 +44,7 @@ final class DecisionTemplate {
     /// Appends the text for `decision`, whose shape is the template's.
     func write(_ decision: Decision, to buffer: ByteBuffer) {
         let outcome = decision.first
-        let resetAtUs = decision.resetAtUs(0) ?? 0
+        let resetAtUs = decision.nowUs.map { $0 + outcome.resetUs } ?? 0
         let start = buffer.reserve(most)
         var target = start
         text.withUnsafeBufferPointer { text in

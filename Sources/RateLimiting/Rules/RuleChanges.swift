@@ -7,7 +7,7 @@ enum RuleChanges {
     /// Adds a rule. A name that is taken is a conflict; without a name the id serves.
     /// - Parameter fresh: rules that the same step adds, by id.
     static func create(
-        _ draft: RuleDraft, in rules: RuleSet, beside fresh: Set<String> = [], nowUs: Int64
+        _ draft: RuleDraft, in rules: RuleSet, beside fresh: Set<String> = []
     ) throws(Problem) -> Rule {
         guard rules.rules.count + fresh.count < RuleStore.mostRules else {
             throw Problem(.conflict, "there are \(RuleStore.mostRules) rules already, which is the most there can be")
@@ -17,19 +17,23 @@ enum RuleChanges {
         }
         let id = freshID(draft, rules, fresh)
         let generation = rules.revision + 1
+        // The older of two rules that match alike decides, so a rule is younger than all there are, whatever clock a new
+        // master brings with it. Times are kept in milliseconds.
+        let createdAtUs = max(rules.readAtUs, (rules.rules.last?.createdAtUs ?? 0) + 1000)
         return Rule(
-            draft, id: id, name: draft.name ?? id, version: 1, generation: generation, createdAtUs: nowUs, nowUs: nowUs)
+            draft, id: id, name: draft.name ?? id, version: 1, generation: generation, createdAtUs: createdAtUs,
+            nowUs: rules.readAtUs)
     }
 
     /// Replaces a rule whole; its counters go on unless the change makes them meaningless.
-    static func replace(_ old: Rule, with draft: RuleDraft, in rules: RuleSet, nowUs: Int64) throws(Problem) -> Rule {
+    static func replace(_ old: Rule, with draft: RuleDraft, in rules: RuleSet) throws(Problem) -> Rule {
         let name = draft.name ?? old.name
         if let other = rules.rule(named: name), other.id != old.id {
             throw Problem(.conflict, "there is a rule named \(name) already", field: "name")
         }
         var new = Rule(
             draft, id: old.id, name: name, version: old.version + 1, generation: old.generation,
-            createdAtUs: old.createdAtUs, nowUs: nowUs)
+            createdAtUs: old.createdAtUs, nowUs: rules.readAtUs)
         new.hasRefunds = old.hasRefunds
         if !new.continues(old) { new.generation = rules.revision + 1 }
         return new
@@ -37,7 +41,7 @@ enum RuleChanges {
 
     /// Brings the rules to what a file says, by name; with `prunes` rules that the file does not name are deleted.
     static func apply(
-        _ drafts: [RuleDraft], to rules: RuleSet, prunes: Bool, nowUs: Int64
+        _ drafts: [RuleDraft], to rules: RuleSet, prunes: Bool
     ) throws(Problem) -> [RuleStore.Change] {
         var changes: [RuleStore.Change] = []
         var named = Set<String>()
@@ -47,10 +51,10 @@ enum RuleChanges {
             let name = try draft.name.required("rules[\(i)].name")
             guard named.insert(name).inserted else { throw .field("rules[\(i)].name", "stands twice: \(name)") }
             if let old = rules.rule(named: name) {
-                let new = try replace(old, with: draft, in: rules, nowUs: nowUs)
+                let new = try replace(old, with: draft, in: rules)
                 if !new.isSame(as: old) { changes.append(.put(new)) }
             } else {
-                var new = try create(draft, in: rules, beside: fresh, nowUs: nowUs)
+                var new = try create(draft, in: rules, beside: fresh)
                 fresh.insert(new.id)
                 new.createdAtUs += Int64(i) * 1000
                 changes.append(.put(new))

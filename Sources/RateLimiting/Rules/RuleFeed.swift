@@ -23,7 +23,7 @@ final class RuleFeed {
     init(store: RuleStore) {
         self.store = store
         context = store.context
-        subscriber = RedisSubscriber(loop: context.loop, configuration: context.process.redis)
+        subscriber = RedisSubscriber(of: context.redis)
     }
 
     /// Reads the rules, then begins to listen and to ask.

@@ -22,9 +22,8 @@ enum RuleFile {
         }
         let text = ByteBuffer()
         bytes.withByteView { SHA256.hash($0) }.withByteView { text.append(hex: $0) }
-        let nowUs = WallClock.nowUs()
         let outcome = try await store.change(digest: text.view.string) { rules in
-            let changes = try RuleChanges.apply(drafts, to: rules, prunes: false, nowUs: nowUs)
+            let changes = try RuleChanges.apply(drafts, to: rules, prunes: false)
             return RuleStore.Plan(changes, changes.count)
         }
         switch outcome {

@@ -27,11 +27,11 @@ final class RuleStore {
         let reply = try await context.redis.run(
             RateLimitScripts.rulesRead, keys: [keys.rules, keys.revision, keys.changes], arguments: [],
             budgetUs: budgetUs)
-        guard case .array(let parts) = reply, parts.count >= 2, let revision = parts[0].int,
-            let lastChange = parts[1].string
+        guard case .array(let parts) = reply, parts.count >= 3, let revision = parts[0].int,
+            let lastChange = parts[1].string, let nowUs = parts[2].int
         else { throw RedisError.unexpectedReply("rules_read") }
         var rules: [Rule] = []
-        for i in stride(from: 2, to: parts.count - 1, by: 2) {
+        for i in stride(from: 3, to: parts.count - 1, by: 2) {
             guard let text = parts[i + 1].bytes else { continue }
             do {
                 rules.append(try Rule(stored: text.withByteView { try JSONValue(parsing: $0) }))
@@ -42,7 +42,7 @@ final class RuleStore {
                     ["rule": .string(parts[i].string ?? ""), "error": .string("\(error)")])
             }
         }
-        return RuleSet(revision: revision, lastChange: lastChange, rules: rules)
+        return RuleSet(revision: revision, lastChange: lastChange, readAtUs: Int64(nowUs), rules: rules)
     }
 
     /// One step of a change.
@@ -125,9 +125,11 @@ final class RuleStore {
             case .delete(let id): arguments += ["delete", id, ""]
             }
         }
+        let grows = changes.contains { if case .put = $0 { true } else { false } }
         let reply = try await context.redis.run(
-            RateLimitScripts.rulesChange, keys: [keys.rules, keys.revision, keys.changes, keys.applied, recordKey],
-            arguments: arguments, budgetUs: 1_000_000)
+            grows || changes.isEmpty ? RateLimitScripts.rulesChange : RateLimitScripts.rulesDrain,
+            keys: [keys.rules, keys.revision, keys.changes, keys.applied, recordKey], arguments: arguments,
+            budgetUs: 1_000_000)
         guard case .array(let parts) = reply, parts.count >= 2, let word = parts[0].string, let revision = parts[1].int
         else { throw RedisError.unexpectedReply("rules_change") }
         return (word, revision)

@@ -15,17 +15,24 @@ enum RateLimitScripts {
 
     /// Several rules: all strategies and the driver that decides all before it commits any.
     static let composed = Script(name: "check_all", source: withAllStrategies(PackageResources.check_all_lua))
-    static let refund = Script(name: "refund", source: withAllStrategies(PackageResources.refund_lua))
-    static let leaseRenew = Script(name: "lease_renew", source: withClock(PackageResources.lease_renew_lua))
+    static let refund = Script(name: "refund", source: draining(withAllStrategies(PackageResources.refund_lua)))
+    static let leaseRenew = Script(name: "lease_renew", source: draining(withClock(PackageResources.lease_renew_lua)))
     static let leaseRelease = Script(
-        name: "lease_release", source: withClock(PackageResources.lease_release_lua))
+        name: "lease_release", source: draining(withClock(PackageResources.lease_release_lua)))
     static let rulesRead = Script(name: "rules_read", source: PackageResources.rules_read_lua)
     static let rulesChange = Script(name: "rules_change", source: PackageResources.rules_change_lua)
+    /// The same for what must go on when Redis has no memory left: deleting rules, and marking those that give back.
+    static let rulesDrain = Script(name: "rules_drain", source: draining(PackageResources.rules_change_lua))
 
     static var all: [Script] {
         StrategyName.allCases.map { single[$0]! } + [
-            composed, refund, leaseRenew, leaseRelease, rulesRead, rulesChange,
+            composed, refund, leaseRenew, leaseRelease, rulesRead, rulesChange, rulesDrain,
         ]
+    }
+
+    /// What gives back, or only keeps what is there, is done when Redis has no memory left as well.
+    private static func draining(_ script: [UInt8]) -> [UInt8] {
+        join([[UInt8]("#!lua flags=allow-oom".utf8), script])
     }
 
     private static func withClock(_ script: [UInt8]) -> [UInt8] { join([PackageResources.clock_lua, script]) }

@@ -64,15 +64,16 @@ public enum ProblemReply {
         }
     }
 
-    /// Whether Redis says that it will be able to later: it is loading, is a replica now, has lost its own replicas.
-    private static func isPassing(_ code: String) -> Bool {
-        ["LOADING", "READONLY", "MASTERDOWN", "BUSY", "MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN"].contains(code)
+    /// Whether Redis says that it will be able to later: a slot is on the move, it is loading, is a replica now, has lost
+    /// its own replicas.
+    private static func isPassing(_ error: RedisError, _ code: String) -> Bool {
+        error.isElsewhere || ["BUSY", "MISCONF", "NOREPLICAS"].contains(code)
     }
 
     private static func store(_ error: RedisError, log: Logger?) -> Problem {
         if case .server(let code, let message) = error {
             if code == "OOM" { return Problem(.storeFull, "the store is full", retryAfterS: 1) }
-            if isPassing(code) { return Problem(.unavailable, "the store cannot serve this now", retryAfterS: 1) }
+            if isPassing(error, code) { return Problem(.unavailable, "the store cannot serve this now", retryAfterS: 1) }
             log?.error("redis refused a command", ["code": .string(code), "message": .string(message)])
             return Problem(.internalError, "something went wrong here; it has been logged")
         }

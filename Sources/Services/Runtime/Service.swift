@@ -72,6 +72,9 @@ public final class ServiceContext {
 
     public var log: Logger { process.log }
 
+    private(set) lazy var durabilityWaits = DurabilityWaits(
+        loop: loop, redis: redis, replicas: process.settings["wait-replicas"].flatMap { Int($0) } ?? 1)
+
     /// Whether this is the one loop of the process that does what is to be done once per process.
     public var isFirstLoop: Bool { loop.index == 0 }
 }

@@ -16,13 +16,16 @@ enum Tree {
         }
     }
 
-    /// The text of a file of the tree, by its path from the root.
-    static func text(_ path: String) throws -> String {
+    /// The folder of Package.swift.
+    static var root: String {
         // Tests/FleetTests/Support/Tree.swift
         var root = #filePath
         for _ in 0..<4 { root = folder(of: root) }
-        return try read(root + "/" + path)
+        return root
     }
+
+    /// The text of a file of the tree, by its path from the root.
+    static func text(_ path: String) throws -> String { try read(root + "/" + path) }
 
     static func read(_ path: String) throws -> String {
         guard let file = fopen(path, "r") else { throw SetUpFailure("cannot read \(path)") }

@@ -8,6 +8,8 @@ final class ScriptedQueue {
     /// Milliseconds since the epoch.
     var nowMs = 1_700_000_000_000
     var serverID = "a"
+    /// How many jobs that have not ended there may be.
+    var limit = 1_000_000
     let base: String
     private let redis: RESPConnection
     private var hashes: [String: String] = [:]
@@ -22,9 +24,8 @@ final class ScriptedQueue {
     // MARK: Scripts
 
     @discardableResult
-    func run(_ script: Script, _ arguments: [String], keys: [String] = []) throws -> [String] {
-        let all = [base] + keys
-        let reply = try call(script, all, [String(nowMs), serverID] + arguments)
+    func run(_ script: Script, _ arguments: [String], record: String? = nil) throws -> [String] {
+        let reply = try call(script, QueueKeys.ofScript(base, record: record), [String(nowMs), serverID] + arguments)
         return reply.elements.isEmpty ? [reply.text] : reply.elements.map(\.text)
     }
 
@@ -47,7 +48,7 @@ final class ScriptedQueue {
     func enqueue(_ jobs: [New], batch: (name: String, enqueued: Int)? = nil) throws -> (
         first: Int, outcomes: [String]
     ) {
-        var arguments = ["", batch.map { "\($0.name) \($0.enqueued)" } ?? "", String(jobs.count)]
+        var arguments = ["", batch.map { "\($0.name) \($0.enqueued)" } ?? "", String(limit), String(jobs.count)]
         for job in jobs {
             let special: Set = ["after", "unique", "needs", "conflict", "cache", "timeout", "preemptible"]
             let isSpecial = job.fields.keys.contains { special.contains($0) }
@@ -57,7 +58,7 @@ final class ScriptedQueue {
             let place = batch == nil ? [job.place, String(job.dueMs)] : ["held", "0"]
             arguments += [job.type] + place + [isSpecial || batch != nil ? "1" : "", String(fields.count)] + fields
         }
-        let words = try run(JobScripts.enqueue, arguments, keys: [""])
+        let words = try run(JobScripts.enqueue, arguments)
         guard words.first == "created" else { return (0, words) }
         return (Int(words[2]) ?? 0, Array(words.dropFirst(3)))
     }
@@ -111,8 +112,10 @@ final class ScriptedQueue {
     func batch(_ op: String, _ name: String, total: Int = 0, callback: String = "") throws -> String {
         var answer = "more"
         while answer == "more" {
-            let more = op == "open" ? ["a batch", String(total), callback] : []
-            answer = try run(JobScripts.batch, [op, name] + more)[0]
+            answer =
+                op == "open"
+                ? try run(JobScripts.batchOpen, [name, "a batch", String(total), callback])[0]
+                : try run(JobScripts.batch, [op, name])[0]
         }
         return answer
     }
@@ -120,7 +123,8 @@ final class ScriptedQueue {
     /// Makes the run of a schedule's slot; its number, none when the slot was left out.
     func fire(_ schedule: Int, slotMs: Int, nextMs: Int) throws -> Int? {
         let words = try run(
-            JobScripts.fire, [JobID.digits(schedule), String(slotMs), String(nextMs), "0", String(slotMs)])
+            JobScripts.fire,
+            [JobID.digits(schedule), String(slotMs), String(nextMs), "0", String(limit), String(slotMs)])
         return words.count > 1 ? Int(words[1]) : nil
     }
 
@@ -158,7 +162,7 @@ final class ScriptedQueue {
                 "delayed", "waiting", "schedules", "idle", "ended", "dead",
             ]
         for set in sets {
-            let reply = try call(JobScripts.audit, [base], [set, "0", "1000"])
+            let reply = try call(JobScripts.audit, QueueKeys.ofScript(base), [set, "0", "1000"])
             faults += reply.elements.map { set + ": " + $0.text }
         }
         return faults

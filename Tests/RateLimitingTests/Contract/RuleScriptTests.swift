@@ -29,11 +29,15 @@ import Testing
             return parts.map { $0.string ?? String($0.int ?? -1) }
         }
 
+        /// Without the time of the reading, which is checked to be one.
         func read() async throws -> [String] {
             let reply = try await redis.run(
                 RedisStep(script: RateLimitScripts.rulesRead, keys: Array(keys.prefix(3)), words: []))
             guard case .array(let parts) = reply else { throw SetUpFailure("\(reply)") }
-            return parts.map { $0.string ?? String($0.int ?? -1) }
+            var texts = parts.map { $0.string ?? String($0.int ?? -1) }
+            let time = try #require(Int(texts.remove(at: 2)))
+            #expect((1_700_000_000_000_000...4_102_444_800_000_000).contains(time))
+            return texts
         }
     }
 

@@ -22,8 +22,14 @@ struct OpenBatchesTests {
         private let owner = Owner()
         private let texts = RequestTexts()
         private let keys = RequestKeys()
-        private var open = OpenBatches()
+        private var open: OpenBatches
+        private let isCluster: Bool
         private(set) var arrivals: [Arrival] = []
+
+        init(isCluster: Bool = false) {
+            self.isCluster = isCluster
+            open = OpenBatches(isCluster: isCluster)
+        }
 
         @discardableResult
         func add(_ policies: PolicySet, user: String, endpoint: String = "", isPeek: Bool = false) -> CheckBatch {
@@ -31,9 +37,11 @@ struct OpenBatchesTests {
             let number = arrivals.count
             let texts = (0..<keys.count).map { keys.key($0).string }
             arrivals.append(Arrival(number: number, policies: policies, isPeek: isPeek, keys: texts))
-            let (batch, request) = open.place(policies, isPeek: isPeek, keys: keys, cost: number) {
-                CheckBatch(owner: owner, policies: policies, isPeek: isPeek, epoch: 0, leasePrefix: nil)
+            let slot = isCluster ? RedisSlot.of(keys.key(0)) : 0
+            let (batch, request) = open.place(policies, isPeek: isPeek, keys: keys, cost: number, slot: slot) {
+                CheckBatch(owner: owner, policies: policies, isPeek: isPeek, epoch: 0, leasePrefix: nil, slot: slot)
             }
+            #expect(batch.slot == slot)
             batch.setReceiver({ _, _ in }, ofRequest: request)
             return batch
         }
@@ -122,6 +130,22 @@ struct OpenBatchesTests {
         #expect(gathering.served().isEmpty)
     }
 
+    @Test func onAClusterACallIsOfOneSlot() {
+        let gathering = Gathering(isCluster: true)
+        let ann = gathering.add(one, user: "ann")
+        let ben = gathering.add(one, user: "ben")
+        #expect(ann !== ben && ann.slot != ben.slot)
+        #expect(gathering.add(one, user: "ann") === ann && gathering.add(one, user: "ben") === ben)
+        // Two users of one slot: there are more names than slots.
+        let names = (0..<17_000).map { "u\($0)" }
+        let bySlot = Dictionary(grouping: names) { RedisSlot.of("ratelimit:{user:\($0)}:a:1") }
+        let pair = bySlot.values.first { $0.count > 1 }!
+        #expect(gathering.add(one, user: pair[0]) === gathering.add(one, user: pair[1]))
+        #expect(gathering.served().count == 6)
+        #expect(gathering.add(one, user: "ann") !== ann, "calls of another tick")
+        #expect(gathering.served().count == 1)
+    }
+
     /// Random requests under overlapping rule sets: at every key the calls keep the order of arrival, and so buckets that
     /// are taken from by the calls give the answers that they give one by one.
     @Test(arguments: Array(1...40) as [UInt64])
@@ -132,10 +156,14 @@ struct OpenBatchesTests {
             return try Samples.rule(name, parts)
         }
         let compiled = Samples.set(rules).compiled
-        let sets = [[0], [1], [2], [3], [0, 1], [0, 2], [1, 3], [0, 1, 2, 3]].map { indices in
+        // On a cluster the rules of a call count by the same.
+        let isCluster = seed.isMultiple(of: 2)
+        let combinations =
+            isCluster ? [[0], [1], [2], [3], [0, 1]] : [[0], [1], [2], [3], [0, 1], [0, 2], [1, 3], [0, 1, 2, 3]]
+        let sets = combinations.map { indices in
             PolicySet(rules: indices.map { compiled[$0] }, enforcingCount: indices.count)
         }
-        let gathering = Gathering()
+        let gathering = Gathering(isCluster: isCluster)
         let users = random.element([2, 10, 400])
         for _ in 0..<5 {
             var arrivals: [Arrival] = []

@@ -17,18 +17,6 @@ extension Integration {
             #"{"name":"out","action":"deny","match":{"endpoint":"/b/out"}}"#,
         ]
 
-        /// What must be the same in both answers; times are not, since they were asked at different moments.
-        private static func essence(_ decision: JSONValue?) -> String {
-            let policies = (decision?["policies"]?.elements ?? []).map { policy in
-                let parts = ["name", "remaining", "wouldDeny"].map { key in policy[key]?.text() ?? "-" }
-                return parts.joined(separator: "/")
-            }
-            let rest = ["allowed", "reason", "limit", "remaining", "rule", "violated"].map { key in
-                decision?[key]?.text() ?? "-"
-            }
-            return (rest + policies).joined(separator: " ")
-        }
-
         /// One request by itself. Peeking comes first: it is never answered from memory, so a refusal is Redis's own word.
         private static func ask(_ connection: HTTPConnection, _ request: String) throws -> JSONValue? {
             let peek = request.contains("peek") ? request : request.dropLast() + #","peek":true}"#
@@ -63,7 +51,7 @@ extension Integration {
                     let decisions = bulk["decisions"]?.elements ?? []
                     try #require(decisions.count == requests.count, "\(place): \(bulk.text)")
                     for (i, request) in requests.enumerated() {
-                        let (burst, alone) = (Self.essence(decisions[i]), Self.essence(try Self.ask(one, request)))
+                        let (burst, alone) = (essence(decisions[i]), essence(try Self.ask(one, request)))
                         try #require(burst == alone, "\(place), request \(i): \(request)")
                     }
                     try giveBack(many, one, &random, place)

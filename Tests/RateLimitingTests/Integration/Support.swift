@@ -61,3 +61,15 @@ extension TestServer {
             .compactMap { Int($0.split(separator: " ").last ?? "") }.reduce(0, +)
     }
 }
+
+/// What must be the same in two answers to the same request; times are not, since they were asked at different moments.
+func essence(_ decision: JSONValue?) -> String {
+    let policies = (decision?["policies"]?.elements ?? []).map { policy in
+        let parts = ["name", "remaining", "wouldDeny"].map { key in policy[key]?.text() ?? "-" }
+        return parts.joined(separator: "/")
+    }
+    let rest = ["allowed", "reason", "limit", "remaining", "rule", "violated"].map { key in
+        decision?[key]?.text() ?? "-"
+    }
+    return (rest + policies).joined(separator: " ")
+}

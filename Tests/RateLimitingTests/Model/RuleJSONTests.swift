@@ -63,7 +63,7 @@ struct RuleChangesTests {
     @Test func newRulesOfOneFileGetIdsOfTheirOwn() throws {
         let names = ["Api", "api", "API!", "other"]
         let drafts = try names.map { try Samples.draft(#"{"name":"\#($0)","action":"deny"}"#) }
-        let changes = try RuleChanges.apply(drafts, to: .empty, prunes: false, nowUs: 0)
+        let changes = try RuleChanges.apply(drafts, to: .empty, prunes: false)
         let ids = changes.compactMap { if case .put(let rule) = $0 { rule.id } else { nil } }
         #expect(ids == ["api", "api-2", "api-3", "other"])
     }
@@ -73,14 +73,14 @@ struct RuleChangesTests {
         let same = #"{"name":"a","strategy":"token_bucket","limit":10,"window":"1s"}"#
         let changed = #"{"name":"b","strategy":"token_bucket","limit":11,"window":"1s"}"#
         let drafts = try [same, changed].map { try Samples.draft($0) }
-        let kept = try RuleChanges.apply(drafts, to: rules, prunes: false, nowUs: 5)
+        let kept = try RuleChanges.apply(drafts, to: rules, prunes: false)
         #expect(kept.count == 1)
         guard case .put(let b) = kept[0] else {
             Issue.record("b is not put")
             return
         }
         #expect(b.id == "b" && b.version == 2 && b.generation == 1, "a limit may change and counting goes on")
-        let pruned = try RuleChanges.apply(drafts, to: rules, prunes: true, nowUs: 5)
+        let pruned = try RuleChanges.apply(drafts, to: rules, prunes: true)
         #expect(pruned.count == 2)
         if case .delete(let id) = pruned[1] { #expect(id == "c") } else { Issue.record("c is not deleted") }
     }
@@ -95,7 +95,7 @@ struct RuleChangesTests {
     func countingBeginsAnewOnlyWhereCountersMeanSomethingElse(_ members: String, _ goesOn: Bool) throws {
         let old = try Samples.rule("r")
         let draft = try RuleDraft(try Samples.rule("r", members).json)
-        let new = try RuleChanges.replace(old, with: draft, in: Samples.set([old]), nowUs: 9)
+        let new = try RuleChanges.replace(old, with: draft, in: Samples.set([old]))
         #expect(new.generation == (goesOn ? 1 : 2))
         #expect(new.version == 2)
     }
@@ -103,14 +103,14 @@ struct RuleChangesTests {
     @Test func namesAreTakenOnce() throws {
         let rules = Samples.set([try Samples.rule("a"), try Samples.rule("b")])
         let problem = #expect(throws: Problem.self) {
-            try RuleChanges.create(try Samples.draft(#"{"name":"a","action":"deny"}"#), in: rules, nowUs: 0)
+            try RuleChanges.create(try Samples.draft(#"{"name":"a","action":"deny"}"#), in: rules)
         }
         #expect(problem?.kind == .conflict && problem?.field == "name")
         let twice = try [#"{"name":"x","action":"deny"}"#, #"{"name":"x","action":"allow"}"#].map(Samples.draft)
-        #expect(throws: Problem.self) { try RuleChanges.apply(twice, to: rules, prunes: false, nowUs: 0) }
+        #expect(throws: Problem.self) { try RuleChanges.apply(twice, to: rules, prunes: false) }
         #expect(throws: Problem.self) {
             try RuleChanges.replace(
-                rules.rule(id: "a")!, with: try Samples.draft(#"{"name":"b","action":"deny"}"#), in: rules, nowUs: 0)
+                rules.rule(id: "a")!, with: try Samples.draft(#"{"name":"b","action":"deny"}"#), in: rules)
         }
     }
 }

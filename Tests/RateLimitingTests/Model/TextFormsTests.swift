@@ -5,6 +5,18 @@ import Testing
 @testable import RateLimiting
 
 struct ReceiptTests {
+    @Test func rulesOfSeveralNodesHaveTimesOfTheirOwn() throws {
+        let policies = Samples.policies([try Samples.rule("a"), try Samples.rule("b"), try Samples.rule("c")])
+        let outcome = Outcome(verdict: .allowed, remaining: 1, resetUs: 5, retryUs: 0)
+        let decision = Decision(
+            isAllowed: true, reason: .allowed, nowUs: 300, policies: policies, first: outcome,
+            others: [outcome, outcome], hasOutcomes: true, times: [100, 300, 200])
+        let receipt = try #require(Receipt(decision, cost: 2))
+        #expect(receipt.text == "300-2-a:1:100,b:1,c:1:200")
+        #expect(try Receipt(text: receipt.text).rules.map(\.nowUs) == [100, 300, 200])
+        #expect(decision.resetAtUs(0) == 105 && decision.resetAtUs(2) == 205)
+    }
+
     @Test func readsBackWhatItWrites() throws {
         let policies = Samples.policies([try Samples.rule("api-burst", generation: 3), try Samples.rule("daily")])
         let decision = Decision(
@@ -31,7 +43,7 @@ struct ReceiptTests {
 
     @Test(arguments: [
         "", "-", "5", "5-1", "5-1-", "5-1-,", "x-1-a:1", "5-x-a:1", "5-0-a:1", "-5-1-a:1", "0-1-a:1", "5-1-a",
-        "5-1-a:x", "5-1-a:1:2", "5-1-a:1,b", "5-1000000001-a:1", "5--1-a:1",
+        "5-1-a:x", "5-1-a:1:0", "5-1-a:1:x", "5-1-a:1:2:3", "5-1-a:1,b", "5-1000000001-a:1", "5--1-a:1",
     ])
     func inventedOnesAreRefused(_ text: String) {
         let problem = #expect(throws: Problem.self, "\(text)") { try Receipt(text: text) }

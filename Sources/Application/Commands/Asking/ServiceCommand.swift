@@ -21,7 +21,7 @@ struct ServiceCommand: Sendable {
         self.run = run
     }
 
-    static let all = rules + jobs + queues + stock + audit
+    static let all = health + rules + jobs + queues + stock + audit
 
     static let url = Flag("url", "URL", "the service: http://HOST:PORT or unix:///PATH (QM_URL)")
     static let json = Flag("json", nil, "print the service's JSON")

@@ -1,0 +1,174 @@
+import Bytes
+import EventLoops
+import TestSupport
+import Testing
+
+@testable import Redis
+
+@Suite(.serialized) struct ClusterTests {
+    private static let add = Script("add", "return redis.call('INCRBY', KEYS[1], ARGV[1])")
+    /// Touches more than it names, so it names a key that never is.
+    private static let pair = Script(
+        "pair",
+        """
+        redis.call('INCR', KEYS[1] .. ':left')
+        return redis.call('INCR', KEYS[1] .. ':right')
+        """)
+
+    private func client(_ cluster: RedisCluster) async throws -> Client {
+        try await Client.connect(cluster.url, scripts: [ClusterTests.add, ClusterTests.pair])
+    }
+
+    private func key(_ i: Int) -> String { "k:{\(i)}" }
+
+    private func add(_ client: Client, _ key: String, budgetUs: Int64 = longestWaitUs) async throws -> Int? {
+        try await client.run {
+            try await $0.run(ClusterTests.add, keys: [key], arguments: ["1"], budgetUs: budgetUs).int
+        }
+    }
+
+    private func addPair(_ client: Client, _ tag: String, budgetUs: Int64) async throws -> Int? {
+        try await client.run {
+            try await $0.run(
+                ClusterTests.pair, keys: [tag, tag + ":whole"], arguments: [], budgetUs: budgetUs
+            ).int
+        }
+    }
+
+    @Test func everyNodeIsAskedWhatItHas() async throws {
+        let cluster = try RedisCluster()
+        let client = try await client(cluster)
+        for i in 0..<60 { #expect(try await add(client, key(i)) == 1) }
+        for i in 0..<60 { #expect(try cluster.redis("GET", key(i)) == .text("1")) }
+        let nodes = try await client.run { client in
+            Set((0..<60).map { i in "k:{\(i)}".withByteView { client.node(of: $0) } })
+        }
+        #expect(nodes.count == 3)
+        let outcome = try await client.run { client in
+            try await client.transaction(key: "{t}", budgetUs: longestWaitUs) { transaction in
+                try await transaction.watch(["{t}:a"])
+                transaction.queue(["SET", "{t}:a", "1"])
+                transaction.queue(["SET", "{t}:b", "2"])
+                return await transaction.exec()
+            }
+        }
+        #expect(outcome == .done([.status("OK"), .status("OK")]))
+    }
+
+    @Test func aSlotOnTheMoveIsAskedForWhereItIs() async throws {
+        let cluster = try RedisCluster()
+        let client = try await client(cluster)
+        #expect(try await add(client, "{m}:1") == 1)
+        #expect(try await addPair(client, "{m}", budgetUs: longestWaitUs) == 1)
+        let slot = try cluster.slot(of: "{m}")
+        let source = try cluster.owner(ofSlot: slot)
+        let target = try #require(cluster.masters.first { $0 !== source })
+        try cluster.beginMove(ofSlot: slot, to: target)
+        // One key at a time goes on, be it here or there.
+        #expect(try await add(client, "{m}:1") == 2)
+        #expect(try await add(client, "{m}:new") == 1)
+        #expect(try cluster.keys(ofSlot: slot, on: target) == ["{m}:new"])
+        // What touches more acts whole or not at all, and other slots are not touched by it.
+        await #expect(throws: RedisError.self) { try await addPair(client, "{m}", budgetUs: 200_000) }
+        #expect(try cluster.keys(ofSlot: slot, on: target) == ["{m}:new"])
+        #expect(try source.redis("GET", "{m}:left") == "1")
+        #expect(try source.redis("GET", "{m}:right") == "1")
+        #expect(try await addPair(client, "{other}", budgetUs: longestWaitUs) == 1)
+        // It is done when the slot has come to rest, within the call's time.
+        async let waiting = addPair(client, "{m}", budgetUs: longestWaitUs)
+        try cluster.moveKeys(ofSlot: slot, to: target)
+        try cluster.endMove(ofSlot: slot, to: target)
+        #expect(try await waiting == 2)
+        #expect(try await add(client, "{m}:1") == 3)
+        #expect(try await addPair(client, "{m}", budgetUs: longestWaitUs) == 3)
+    }
+
+    @Test func aTransactionFollowsItsSlot() async throws {
+        let cluster = try RedisCluster()
+        let client = try await client(cluster)
+        let slot = try cluster.slot(of: "{m}")
+        let source = try cluster.owner(ofSlot: slot)
+        let target = try #require(cluster.masters.first { $0 !== source })
+        try cluster.redis("SET", "{m}", "1")
+        try cluster.move(slot: slot, to: target)
+        let outcome = try await client.run { client in
+            try await client.transaction(key: "{m}", budgetUs: longestWaitUs) { transaction in
+                try await transaction.watch(["{m}"])
+                transaction.queue(["INCR", "{m}"])
+                return await transaction.exec()
+            }
+        }
+        #expect(outcome == .done([.integer(2)]))
+    }
+
+    /// A connection that serves one key goes to the slot's new node by itself.
+    @Test func anExclusiveConnectionFollowsItsSlot() async throws {
+        let cluster = try RedisCluster()
+        let client = try await client(cluster)
+        let ready = Journal<Bool>()
+        let slot = try cluster.slot(of: "{m}")
+        let source = try cluster.owner(ofSlot: slot)
+        let target = try #require(cluster.masters.first { $0 !== source })
+        let held = try await client.run { client in
+            let connection = ExclusiveConnection(of: client, serving: "{m}", scripts: [])
+            connection.onReady = { ready.add(true) }
+            connection.start()
+            return LoopBound(connection, loop: client.loop)
+        }
+        #expect(await eventually { ready.count == 1 })
+        try cluster.move(slot: slot, to: target)
+        let outcomes = Outcomes()
+        try await client.run { _ in held.value.submit(NotedCall(1, ["GET", "{m}"], outcomes), budgetUs: longestWaitUs) }
+        #expect(await eventually { ready.count == 2 })
+        try await client.run { _ in held.value.submit(NotedCall(2, ["GET", "{m}"], outcomes), budgetUs: longestWaitUs) }
+        #expect(await eventually { outcomes.count == 2 })
+        #expect(outcomes.all[1].result == .success(.null))
+        try await client.run { _ in held.value.close() }
+    }
+
+    @Test func aMasterThatDiesIsReplaced() async throws {
+        let cluster = try RedisCluster(masters: 3, replicas: 1)
+        let client = try await client(cluster)
+        let slot = try cluster.slot(of: "{m}")
+        let source = try cluster.owner(ofSlot: slot)
+        #expect(try await add(client, "{m}") == 1)
+        #expect(try source.redis("WAIT", "1", "5000") == "1")
+        source.kill()
+        // Others go on meanwhile.
+        let other = try #require(
+            (0..<60).map(key).first { (try? cluster.owner(ofSlot: cluster.slot(of: $0))) !== source })
+        #expect(try await add(client, other) == 1)
+        #expect(await eventually { (try? await add(client, "{m}", budgetUs: 500_000)) != nil })
+        #expect(try cluster.owner(ofSlot: slot) !== source)
+        #expect(Int(try cluster.redis("GET", "{m}").text)! >= 2)
+    }
+
+    /// One that is only silent keeps its connections: who serves its slots is asked elsewhere.
+    @Test func aMasterThatHangsIsReplaced() async throws {
+        let cluster = try RedisCluster(masters: 3, replicas: 1)
+        let client = try await client(cluster)
+        let slot = try cluster.slot(of: "{m}")
+        let source = try cluster.owner(ofSlot: slot)
+        source.pause()
+        defer { source.resume() }
+        #expect(await eventually { (try? await add(client, "{m}", budgetUs: 500_000)) != nil })
+    }
+
+    @Test func whatIsPublishedOnOneNodeReachesAll() async throws {
+        let cluster = try RedisCluster()
+        let client = try await client(cluster)
+        let heard = Journal<String>()
+        let subscribed = Journal<Bool>()
+        let subscriber = try await client.run { client in
+            let subscriber = RedisSubscriber(of: client)
+            subscriber.subscribe("news") { heard.add($0.string) }
+            subscriber.onResubscribed = { subscribed.add(true) }
+            subscriber.start()
+            return LoopBound(subscriber, loop: client.loop)
+        }
+        #expect(await eventually { subscribed.count == 1 })
+        for node in cluster.masters { try node.redis("PUBLISH", "news", "\(node.port!)") }
+        #expect(await eventually { heard.count == 3 })
+        try await client.run { _ in subscriber.value.close() }
+    }
+}
