@@ -43,7 +43,7 @@ extension Fleet {
             #expect(
                 await eventually {
                     let answer = try? RESPConnection(.tcp(host: "127.0.0.1", port: localPort)).command(["PING"])
-                    #expect(answer == nil)
+                    if answer != nil { Issue.record("an unverified server was believed") }
                     return ((try? Tree.read(log)) ?? "").contains("certificate verify failed")
                 })
         }
