@@ -45,7 +45,8 @@ final class RuleSet: Sendable {
     /// The same rules with other rates of tokens beside them.
     func with(tokenRules: [Rule]) -> RuleSet {
         if tokenRules == self.tokenRules { return self }
-        return RuleSet(revision: revision, lastChange: lastChange, readAtUs: readAtUs, rules: rules, tokenRules: tokenRules)
+        return RuleSet(
+            revision: revision, lastChange: lastChange, readAtUs: readAtUs, rules: rules, tokenRules: tokenRules)
     }
 
     func rule(id: String) -> Rule? { byID[id] }

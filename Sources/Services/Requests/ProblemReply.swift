@@ -73,7 +73,9 @@ public enum ProblemReply {
     private static func store(_ error: RedisError, log: Logger?) -> Problem {
         if case .server(let code, let message) = error {
             if code == "OOM" { return Problem(.storeFull, "the store is full", retryAfterS: 1) }
-            if isPassing(error, code) { return Problem(.unavailable, "the store cannot serve this now", retryAfterS: 1) }
+            if isPassing(error, code) {
+                return Problem(.unavailable, "the store cannot serve this now", retryAfterS: 1)
+            }
             log?.error("redis refused a command", ["code": .string(code), "message": .string(message)])
             return Problem(.internalError, "something went wrong here; it has been logged")
         }
