@@ -195,6 +195,8 @@ final class MixedRun: ConnectionOwner {
         if refused { result.refused += 1 } else { result.ok += 1 }
         result.latency.record(nowUs - ticket.intendedUs)
         seconds.answered(second: secondNow, us: nowUs - ticket.intendedUs)
+        // A replica may refuse from memory what it knows to be over its limit: that is no sign of Redis.
+        if refused { return }
         faultLog.succeeded(ticket.kind, sentUs: ticket.sentUs - startUs, atUs: nowUs - startUs)
     }
 

@@ -112,7 +112,8 @@ struct JobLawTests {
 
 struct StockLawTests {
     private static let names = ["bounds", "reserved", "ledger", "sold", "ends", "told"]
-    private let (first, second) = (String(repeating: "1", count: 20), String(repeating: "2", count: 20))
+    private let first = String(repeating: "1", count: 20)
+    private let second = String(repeating: "2", count: 20)
 
     private var record: RunRecord {
         var record = RunRecord()
