@@ -177,7 +177,6 @@ final class MixedRun: ConnectionOwner {
         result.errors[error, default: 0] += 1
         seconds.failed(second: secondNow)
         guard error != .unexpected, ticket.tries < options.attempts, !isOver else {
-            result.unknown += 1
             open -= 1
             return
         }
@@ -217,11 +216,9 @@ final class MixedRun: ConnectionOwner {
     private func finish() {
         guard !isOver else { return }
         isOver = true
-        for line in lines.values {
-            if let ticket = line.ticket { results[ticket.kind]!.unknown += 1 }
-            line.connection.close()
-        }
-        while let ticket = waiting.popFirst() { results[ticket.kind]!.unknown += 1 }
+        for line in lines.values { line.connection.close() }
+        // Also those that wait for a connection, or for their next try.
+        for result in results.values { result.unknown = result.sent - result.ok - result.refused }
         seconds.close(before: secondNow + 1)
         sendDelayP99Us = sendDelay.percentile(99)
         record.head.endMs = Int(WallClock.nowUs() / 1000)
