@@ -105,6 +105,9 @@ struct JobLawTests {
         let fewer = JobLaws.Queue(made: 2, ended: ["completed": 2], kept: 2)
         let laws = JobLaws.judge(lossy, states: states, queues: ["q": fewer])
         #expect(laws.allSatisfy(\.holds) && laws[0].lost == 1)
+        var reused = lossy
+        reused.jobs[1].id = "q-1"
+        #expect(JobLaws.judge(reused, states: states, queues: ["q": fewer])[2].lost == 1)
         lossy.head.durability = "replicated"
         #expect(!JobLaws.judge(lossy, states: states, queues: ["q": fewer])[0].holds)
     }
