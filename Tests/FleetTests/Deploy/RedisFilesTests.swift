@@ -76,7 +76,7 @@ extension Fleet {
             let reply = try redis.connect(as: user).exchange(words)
             var isRefused = false
             // Redis says it in several ways, and in another one from within a script.
-            let ways = ["NOPERM", "can't run this", "permissions to access", "not allowed"]
+            let ways = ["NOPERM", "can't run this", "can't access", "not allowed"]
             if case .error(let text) = reply { isRefused = ways.contains { text.contains($0) } }
             #expect(isRefused == !isAllowed, "\(reply)")
         }
