@@ -170,4 +170,20 @@ struct LeftOrdersTests {
         #expect(reply == "late")
         #expect(try lines(trial.other, id) == ["1000 0 void"])
     }
+
+    /// A node fails over that had not yet told its replica what was done last to a line.
+    @Test func whatAFailoverLostIsDoneAgain() async throws {
+        let trial = try await Trial()
+        let (id, last) = (LeftOrdersTests.id(0), LeftOrdersTests.skus[2])
+        #expect(try await trial.other.perform(LeftOrdersTests.reserve(3), id, LeftOrdersTests.skus) == "held")
+        let keys = ["stock:{\(last)}", "expiry:{\(last)}", "ledger:{\(last)}", "reservation:{\(last)}:\(id)"]
+        for key in keys { try trial.cluster.redis("COPY", trial.prefix + key, trial.prefix + "kept:" + key) }
+        #expect(try await trial.other.perform(.confirm(parts: nil), id, LeftOrdersTests.skus) == "done confirmed")
+        for key in keys {
+            try trial.cluster.redis("COPY", trial.prefix + "kept:" + key, trial.prefix + key, "REPLACE")
+        }
+        #expect(try trial.other.line(last, id) == "1000 3 active")
+        #expect(try await trial.other.perform(.show, id, LeftOrdersTests.skus) == "done confirmed")
+        #expect(try lines(trial.other, id) == ["997 0 confirmed"])
+    }
 }
