@@ -81,7 +81,8 @@ let package = Package(
             dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry"],
             lua: "inventory",
             [
-                "stock", "levels", "holds", "lines", "movements", "finish", "commit", "due", "warehouse", "product", "order",
+                "stock", "levels", "holds", "lines", "movements", "finish", "commit", "due", "warehouse", "product",
+                "order",
                 "order_step", "order_announce", "publish", "alert", "bulk", "bulk_step",
             ]),
         .target(

@@ -6,6 +6,9 @@ enum Command: Equatable {
     case run(RunOptions)
     case naiveStock(NaiveStockOptions)
     case table(files: [String], json: String?)
+    case mixed(MixedOptions)
+    case check(CheckOptions)
+    case idle(IdleOptions)
 }
 
 /// Everything a run needs. Times in microseconds.
@@ -53,7 +56,7 @@ extension Command {
           LoadTest run --url URL --workload NAME      runs one workload and prints what was measured
           LoadTest naive-stock --redis URL            reserves straight in Redis, WATCH and try again, for comparison
           LoadTest table FILE… [--json FILE]          one aligned table of the JSON lines of many runs, medians per label
-
+        \(fleetHelp)
         URL is http://127.0.0.1:PORT or another loopback address. NAME is one of
           \(WorkloadName.allCases.map(\.rawValue).joined(separator: ", ")).
 
@@ -95,9 +98,15 @@ extension Command {
             guard !files.isEmpty else { throw UsageError(description: "table needs at least one file") }
             return .table(files: files, json: json)
         case "run": return .run(try parseRun(arguments.dropFirst()))
+        case "mixed": return .mixed(try parseMixed(arguments.dropFirst(), isSoak: false))
+        case "soak": return .mixed(try parseMixed(arguments.dropFirst(), isSoak: true))
+        case "check": return .check(try parseCheck(arguments.dropFirst()))
+        case "idle": return .idle(try parseIdle(arguments.dropFirst()))
         default:
             throw UsageError(
-                description: "\(verb) is no command; there are setup, setup-stock, run, naive-stock, table and help")
+                description:
+                    "\(verb) is no command; there are setup, setup-stock, run, naive-stock, mixed, soak, check, idle, table and help"
+            )
         }
     }
 

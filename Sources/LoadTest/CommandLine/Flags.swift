@@ -24,6 +24,8 @@ struct Flags {
 
     mutating func text(_ name: String) -> String? { values.removeValue(forKey: name) }
 
+    func has(_ name: String) -> Bool { values[name] != nil }
+
     mutating func isOn(_ name: String) -> Bool { switchesOn.contains(name) }
 
     mutating func takePlain() -> [String] {

@@ -22,6 +22,9 @@ enum Program {
             case .run(let options): return run(options)
             case .naiveStock(let options): return run(options)
             case .table(let files, let json): return try table(files, json)
+            case .mixed(let options): return try run(options)
+            case .check(let options): return try run(options)
+            case .idle(let options): return try run(options)
             }
         } catch let error as UsageError {
             complain("\(error)\nLoadTest help says more.\n")
@@ -77,19 +80,16 @@ enum Program {
         if let json {
             let buffer = ByteBuffer()
             table.write(to: buffer)
-            let descriptor = open(json, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-            guard descriptor >= 0 else { throw UsageError(description: "\(json) cannot be written") }
-            defer { close(descriptor) }
-            emit(buffer.view, descriptor)
+            try save(buffer.view.string, json)
         }
         return 0
     }
 
-    private static func say(_ text: String) { text.withByteView { emit($0, 1) } }
+    static func say(_ text: String) { text.withByteView { emit($0, 1) } }
 
     private static func complain(_ text: String) { text.withByteView { emit($0, 2) } }
 
-    private static func emit(_ bytes: ByteView, _ descriptor: Int32) {
+    static func emit(_ bytes: ByteView, _ descriptor: Int32) {
         var rest = bytes
         while !rest.isEmpty {
             let written = write(descriptor, rest.base, rest.count)

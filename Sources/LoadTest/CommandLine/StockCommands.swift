@@ -49,8 +49,10 @@ extension Command {
 }
 
 extension Flags {
+    mutating func redisIfGiven() throws(UsageError) -> RedisConfiguration? { has("--redis") ? try redis() : nil }
+
     /// A Redis of this machine: what is written there is a load, and no place for somebody's stock.
-    fileprivate mutating func redis() throws(UsageError) -> RedisConfiguration {
+    mutating func redis() throws(UsageError) -> RedisConfiguration {
         guard let url = text("--redis") else { throw UsageError(description: "--redis is missing") }
         let configuration: RedisConfiguration
         do throws(RedisConfiguration.URLError) {

@@ -61,24 +61,7 @@ struct Table {
 
     /// The table as Markdown, which also reads well as it is: columns aligned, labels left, figures right.
     var text: String {
-        let lines = [Table.columns.map(\.title)] + rows.map { row in Table.columns.map { $0.cell(row) ?? "–" } }
-        let widths = Table.columns.indices.map { column in lines.map { $0[column].count }.max() ?? 0 }
-        var text = ""
-        for (number, line) in lines.enumerated() {
-            for (column, cell) in line.enumerated() {
-                let padding = String(repeating: " ", count: widths[column] - cell.count)
-                text += "| " + (column == 0 ? cell + padding : padding + cell) + " "
-            }
-            text += "|\n"
-            if number == 0 {
-                for (column, width) in widths.enumerated() {
-                    let dashes = String(repeating: "-", count: width)
-                    text += column == 0 ? "|-\(dashes)-" : "|-\(dashes):"
-                }
-                text += "|\n"
-            }
-        }
-        return text
+        Aligned.table([Table.columns.map(\.title)] + rows.map { row in Table.columns.map { $0.cell(row) ?? "–" } })
     }
 
     /// Appends the rows as a JSON array.

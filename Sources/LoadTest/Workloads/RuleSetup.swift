@@ -11,10 +11,13 @@ enum RuleSetup {
 
     /// Returns what was done with each rule, one line each.
     static func apply(to target: Target, token: String?) throws -> [String] {
-        let client = BlockingClient(target: target, token: token)
+        try apply(BenchRules.all, by: BlockingClient(target: target, token: token))
+    }
+
+    static func apply(_ wanted: [BenchRules.Rule], by client: BlockingClient) throws -> [String] {
         let list = try client.call("GET", "/api/rate-limits?limit=1000")
         guard list.status == 200, case .array(let rules)? = list.json else { throw failure("the list of rules", list) }
-        return try BenchRules.all.map { rule in
+        return try wanted.map { rule in
             let known = rules.first { $0["name"] == .string(rule.name) }
             if case .string(let id)? = known?["id"] {
                 let answer = try client.call("PUT", "/api/rate-limits/\(id)", json: rule.json)
