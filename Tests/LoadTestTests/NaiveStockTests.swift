@@ -81,7 +81,7 @@ struct NaiveStockTests {
 
     @Test(arguments: [
         ("naive-stock", "--redis is missing"),
-        ("naive-stock --redis http://127.0.0.1", "--redis must begin with redis:// or unix://"),
+        ("naive-stock --redis http://127.0.0.1", "--redis must begin with redis://"),
         ("naive-stock --redis redis://192.0.2.1", "a loopback address, not 192.0.2.1"),
         ("naive-stock --redis redis://127.0.0.1 --connections 0", "--connections is an integer from 1"),
         ("naive-stock --redis redis://127.0.0.1 --sku a}b", "--sku has only"),

@@ -7,7 +7,7 @@ import Redis
 extension Program {
     static func run(_ options: MixedOptions) throws -> Int32 {
         let control = options.directory == nil ? nil : try FleetControl(options)
-        let record = try MixedSetup.apply(options, run: String(WallClock.nowUs() / 1000, radix: 36))
+        let record = try MixedSetup.apply(options, run: options.run ?? String(WallClock.nowUs() / 1000, radix: 36))
         let loop = EventLoop()
         let run = MixedRun(loop: loop, options: options, record: record, control: control)
         var watch: ProcessWatch?
@@ -62,7 +62,9 @@ extension Program {
     static func run(_ options: IdleOptions) throws -> Int32 {
         let outcome = try IdleRun.run(options)
         say(IdleRun.report(outcome, options))
-        let isGood = [outcome.without, outcome.with, outcome.again].allSatisfy(\.isGood)
+        let bad = [outcome.without, outcome.with, outcome.again].filter { !$0.isGood }
+        for run in bad { say(run.report) }
+        let isGood = bad.isEmpty
         return isGood && outcome.stood == options.idle ? 0 : 1
     }
 

@@ -177,7 +177,6 @@ final class MixedRun: ConnectionOwner {
         result.errors[error, default: 0] += 1
         seconds.failed(second: secondNow)
         guard error != .unexpected, ticket.tries < options.attempts, !isOver else {
-            result.unknown += 1
             open -= 1
             return
         }
@@ -195,6 +194,8 @@ final class MixedRun: ConnectionOwner {
         if refused { result.refused += 1 } else { result.ok += 1 }
         result.latency.record(nowUs - ticket.intendedUs)
         seconds.answered(second: secondNow, us: nowUs - ticket.intendedUs)
+        // A replica may refuse from memory what it knows to be over its limit: that is no sign of Redis.
+        if refused { return }
         faultLog.succeeded(ticket.kind, sentUs: ticket.sentUs - startUs, atUs: nowUs - startUs)
     }
 
@@ -215,11 +216,9 @@ final class MixedRun: ConnectionOwner {
     private func finish() {
         guard !isOver else { return }
         isOver = true
-        for line in lines.values {
-            if let ticket = line.ticket { results[ticket.kind]!.unknown += 1 }
-            line.connection.close()
-        }
-        while let ticket = waiting.popFirst() { results[ticket.kind]!.unknown += 1 }
+        for line in lines.values { line.connection.close() }
+        // Also those that wait for a connection, or for their next try.
+        for result in results.values { result.unknown = result.sent - result.ok - result.refused }
         seconds.close(before: secondNow + 1)
         sendDelayP99Us = sendDelay.percentile(99)
         record.head.endMs = Int(WallClock.nowUs() / 1000)

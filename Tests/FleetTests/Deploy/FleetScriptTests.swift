@@ -65,7 +65,8 @@ extension Fleet {
         }
 
         @Test(arguments: [
-            ["nonsense"], ["kill"], ["up", "--replicas", "many"], ["up", "--redis", "two"], ["up", "--balancer", "apache"],
+            ["nonsense"], ["kill"], ["up", "--replicas", "many"], ["up", "--redis", "two"],
+            ["up", "--balancer", "apache"],
             ["reshard", "1-2"], ["up", "--nonsense", "1"],
         ])
         func aWrongCommandLineIs64(_ words: [String]) async throws {
@@ -154,7 +155,9 @@ extension Fleet {
 
         private static func runs(_ pid: Int) -> Bool {
             // One that has ended and that nobody has asked for is still listed, as Z.
-            guard let line = try? Tree.read("/proc/\(pid)/stat"), let end = line.lastIndex(of: ")") else { return false }
+            guard let line = try? Tree.read("/proc/\(pid)/stat"), let end = line.lastIndex(of: ")") else {
+                return false
+            }
             return !line[end...].hasPrefix(") Z")
         }
     }

@@ -53,8 +53,10 @@ extension Fleet {
             try Tree.write("redis://server:geheim@127.0.0.1:6379\n", to: folder.path + "/redis-url")
             let digest = String(repeating: "0", count: 64)
             try Tree.write("ops admin \(digest)\n", to: folder.path + "/tokens")
-            let words = start.dropFirst("ExecStart=".count).replacing("%d", with: folder.path).replacing("%i", with: "8081")
-                .replacing("/etc/quartermaster", with: folder.path).split(separator: " ").map(String.init)
+            let words = start.dropFirst("ExecStart=".count).replacing("%d", with: folder.path).replacing(
+                "%i", with: "8081"
+            )
+            .replacing("/etc/quartermaster", with: folder.path).split(separator: " ").map(String.init)
             let program = try await Tool.run(words + ["--print-config"])
             #expect(program.code == 0 && program.output.contains("127.0.0.1:6379"), "\(program.said)")
             #expect(!program.said.contains("geheim"))

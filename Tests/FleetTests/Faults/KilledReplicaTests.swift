@@ -6,10 +6,11 @@ import Testing
 extension Fleet {
     @Suite(.serialized) struct KilledReplicaTests {
         @Test func everyReplicaIsKilledInTurn() async throws {
-            let fleet = try await WholeFleet("--replicas", "4", "--workers", "2")
+            let fleet = try await FleetScript("--replicas", "4", "--workers", "2")
             let faults = (1...4).map { "\($0 * 4 - 2)s kill server-\($0); \($0 * 4)s start server-\($0)" }
-            let run = try await fleet.mixed(
-                seconds: 18, rate: 150, faults: (faults + ["7s kill worker-1", "9s start worker-1"]).joined(separator: "; "))
+            let run = try await MixedLoad(
+                on: fleet, seconds: 18, rate: 150,
+                faults: (faults + ["7s kill worker-1", "9s start worker-1"]).joined(separator: "; "))
             #expect(run.code == 0, "\(run.output)")
             // A connection that is lost, or nginx saying so, is all that a client may see.
             #expect(run.errors(but: ["lost", "gateway"]) == [:], "\(run.output)")
@@ -17,9 +18,9 @@ extension Fleet {
         }
 
         @Test(arguments: ["nginx", "haproxy"]) func aRollingRestartIsNotNoticed(_ balancer: String) async throws {
-            let fleet = try await WholeFleet("--replicas", "2", "--workers", "2", "--balancer", balancer)
-            let run = try await fleet.mixed(
-                seconds: 20, rate: 150,
+            let fleet = try await FleetScript("--replicas", "2", "--workers", "2", "--balancer", balancer)
+            let run = try await MixedLoad(
+                on: fleet, seconds: 20, rate: 150,
                 faults: "1s restart server-1; 1s restart worker-1; 10s restart server-2; 10s restart worker-2")
             #expect(run.code == 0, "\(run.output)")
             #expect(run.errors(but: []) == [:], "\(run.output)")
@@ -28,10 +29,10 @@ extension Fleet {
 
         /// Redis forgets what it had not written down: a second at most, and nothing is there twice.
         @Test func redisIsKilledAndComesBackFromItsFile() async throws {
-            let fleet = try await WholeFleet("--replicas", "2", "--workers", "1")
-            let run = try await fleet.mixed(seconds: 14, rate: 150, faults: "4s kill redis-1; 5s start redis-1")
+            let fleet = try await FleetScript("--replicas", "2", "--workers", "1")
+            let run = try await MixedLoad(
+                on: fleet, seconds: 14, rate: 150, faults: "4s kill redis-1; 5s start redis-1")
             #expect(run.code == 0, "\(run.output)")
-            print(run.output)
         }
     }
 }

@@ -85,7 +85,9 @@ final class FleetScript: Sendable {
         }
         return list.map { process in
             func text(_ name: String) -> String { if case .string(let text)? = process[name] { text } else { "" } }
-            func number(_ name: String) -> Int? { if case .int(let number)? = process[name] { Int(number) } else { nil } }
+            func number(_ name: String) -> Int? {
+                if case .int(let number)? = process[name] { Int(number) } else { nil }
+            }
             return Process(name: text("name"), state: text("state"), pid: number("pid"), port: number("port") ?? 0)
         }
     }

@@ -16,6 +16,15 @@ enum Tree {
         }
     }
 
+    /// The load generator that was built together with them.
+    static var loadTest: String {
+        get throws {
+            let path = folder(of: try executable) + "/LoadTest"
+            guard access(path, X_OK) == 0 else { throw SetUpFailure("there is no program \(path)") }
+            return path
+        }
+    }
+
     /// The folder of Package.swift.
     static var root: String {
         // Tests/FleetTests/Support/Tree.swift

@@ -105,6 +105,9 @@ struct JobLawTests {
         let fewer = JobLaws.Queue(made: 2, ended: ["completed": 2], kept: 2)
         let laws = JobLaws.judge(lossy, states: states, queues: ["q": fewer])
         #expect(laws.allSatisfy(\.holds) && laws[0].lost == 1)
+        var reused = lossy
+        reused.jobs[1].id = "q-1"
+        #expect(JobLaws.judge(reused, states: states, queues: ["q": fewer])[2].lost == 1)
         lossy.head.durability = "replicated"
         #expect(!JobLaws.judge(lossy, states: states, queues: ["q": fewer])[0].holds)
     }
@@ -112,7 +115,8 @@ struct JobLawTests {
 
 struct StockLawTests {
     private static let names = ["bounds", "reserved", "ledger", "sold", "ends", "told"]
-    private let (first, second) = (String(repeating: "1", count: 20), String(repeating: "2", count: 20))
+    private let first = String(repeating: "1", count: 20)
+    private let second = String(repeating: "2", count: 20)
 
     private var record: RunRecord {
         var record = RunRecord()
