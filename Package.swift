@@ -81,8 +81,9 @@ let package = Package(
             dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry"],
             lua: "inventory",
             [
-                "stock", "levels", "holds", "lines", "movements", "finish", "commit", "due", "warehouse", "product", "order",
-                "order_step", "publish", "alert", "bulk", "bulk_step",
+                "stock", "levels", "holds", "lines", "movements", "finish", "commit", "due", "warehouse", "product",
+                "order",
+                "order_step", "announce", "publish", "alert", "bulk", "bulk_step",
             ]),
         .target(
             name: "Application",

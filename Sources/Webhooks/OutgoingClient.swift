@@ -7,7 +7,7 @@ import EventLoops
 /// verified.
 public final class OutgoingClient {
     private let policy: AddressPolicy
-    let fixedNames: [String]
+    var fixedNames: [String]
     let authorities: String?
     let loop: EventLoop
     let mailThreads: MailThreads

@@ -46,7 +46,8 @@ struct ConfigurationTests {
     @Test func everySettingIsReadFromEachPlace() throws {
         let values = [
             "host": "::1", "port": "81", "socket": "/run/qm", "max-connections": "5", "trusted-proxies": "10.0.0.0/8",
-            "tokens": "t", "redis": "redis://h:1/2", "redis-file": "/run/redis-url", "embedded": "true", "data-dir": "d", "prefix": "p:",
+            "tokens": "t", "redis": "redis://h:1/2", "redis-file": "/run/redis-url", "embedded": "true",
+            "data-dir": "d", "prefix": "p:",
             "replicas": "3",
             "loops": "4", "services": "a,b", "rules": "r", "check-budget": "7", "drain-delay": "8", "drain-grace": "9",
             "log-level": "debug", "log-format": "json", "with-worker": "true", "concurrency": "6", "types": "a,b",
@@ -58,6 +59,7 @@ struct ConfigurationTests {
             "smtp-from": "a@b.example", "stock-escalate": "11", "ledger-days": "12",
             "stock-webhook": "https://hooks.example:8443", "allowed-hosts": "qm.example.com,other:8080",
             "max-streams": "13",
+            "wait-replicas": "14", "max-queues": "15", "max-jobs-per-queue": "16",
         ]
         #expect(Set(values.keys) == Set(Setting.all.map(\.name)))
         for setting in Setting.all {

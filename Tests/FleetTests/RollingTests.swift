@@ -116,7 +116,8 @@ extension Fleet {
 
         @Test(arguments: [SIGTERM, SIGINT])
         func bothSignalsEndItCleanly(_ signal: Int32) async throws {
-            let replica = try await Replica.serve(try RedisServer.shared, "--loops", "2", "--prefix", "signal:")
+            let redis = try RedisServer.shared
+            let replica = try await Replica.serve(redis, "--loops", "2", "--prefix", redis.prefix())
             replica.program.process.signal(signal)
             #expect(try await replica.program.exitCode() == 0)
             #expect(Replica.url(replica.program.output) == replica.url, "more than its line on standard output")

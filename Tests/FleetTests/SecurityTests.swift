@@ -34,7 +34,7 @@ extension Fleet {
                 (["--host", "192.0.2.1"], [:]), (["--host=0.0.0.0"], [:]), ([], ["QM_HOST": "0.0.0.0"]),
                 (["--config", folder.path + "/config"], [:]), ([], ["QM_CONFIG": folder.path + "/config"]),
                 (["--host", "0.0.0.0", "--tokens", file], [:]), (["--host", "0.0.0.0"], ["QM_TOKENS": file]),
-                (["--config", folder.path + "/both"], [:]), (["--host", "localhost"], [:]),
+                (["--config", folder.path + "/both"], [:]),
                 (["--host", "0"], [:]), (["--host", ""], [:]),
             ]
             for (arguments, environment) in beyond {

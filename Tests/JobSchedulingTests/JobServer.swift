@@ -10,9 +10,11 @@ import Testing
 final class JobServer: Sendable {
     let server: TestServer
 
-    /// - Parameter settings: those of the service; `concurrency` and the like.
+    /// - Parameters:
+    ///   - url: where its Redis is, unless it is that of `redis`.
+    ///   - settings: those of the service; `concurrency` and the like.
     init(
-        _ redis: RedisServer? = nil, prefix: String? = nil, works: Bool = true, loops: Int = 1,
+        _ redis: RedisServer? = nil, url: String? = nil, prefix: String? = nil, works: Bool = true, loops: Int = 1,
         settings: [String: String] = [:]
     ) throws {
         let redis = try redis ?? RedisServer.shared
@@ -20,6 +22,7 @@ final class JobServer: Sendable {
             redis: redis, prefix: prefix, loops: loops,
             services: [JobSchedulingService.definition(kinds: JobKindDefinition.standard)]
         ) { configuration in
+            if let url { configuration.redisURL = url }
             configuration.serviceSettings = settings
             configuration.serviceSettings["work-grace"] = settings["work-grace"] ?? "0"
             if works { configuration.serviceSettings["work"] = "true" }

@@ -31,6 +31,8 @@ public final class RedisServer: Sendable {
     public var socketPath: String { folder.path + "/redis.sock" }
     /// By which a server of Quartermaster's finds it (`RedisUsers`).
     public var url: String { "unix://" + RedisUsers.credentials("server") + socketPath }
+    /// For tests that run the program's scripts and look at what they left: as `server`, who may read in any way.
+    public var lookingURL: String { "unix://" + RedisUsers.credentials("looking") + socketPath }
     public var workerURL: String { "unix://" + RedisUsers.credentials("worker") + socketPath }
     public var tcpURL: String { "redis://" + RedisUsers.credentials("server") + "127.0.0.1:\(port!)" }
     public var pid: pid_t { process.withLock { $0.pid } }

@@ -16,7 +16,12 @@ enum RedisUsers {
         guard let file = fopen(path, "w") else { throw SetUpFailure("cannot write \(path)") }
         defer { fclose(file) }
         fputs("user default on nopass ~* &* +@all\n", file)
-        for line in try lines() where !line.hasPrefix("user default ") { fputs(adapted(line) + "\n", file) }
+        for line in try lines() where !line.hasPrefix("user default ") {
+            let user = adapted(line)
+            fputs(user + "\n", file)
+            guard user.hasPrefix("user server ") else { continue }
+            fputs(user.replacing("server", with: "looking") + " +@read\n", file)
+        }
         return ["--aclfile", path]
     }
 

@@ -17,6 +17,10 @@ struct AddressPolicyTests {
         "a.localhost", "[::]", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]",
         "[64:ff9b:1::1]", "[fe80::1]", "[fc00::1]", "[fd00:ec2::254]", "[ff02::1]", "[2002:7f00:1::]",
         "[2001:0:7f00:1::]", "[2001:db8::1]", "[fec0::1]",
+        "[::ffff:0:7f00:1]", "[::ffff:a9fe:a9fe]", "[64:ff9b::a9fe:a9fe]", "[64:ff9b::a00:1]", "[2002:a9fe:a9fe::1]",
+        "[::]", "[0:0:0:0:0:0:0:1]", "[::a9fe:a9fe]", "[100::1]", "[5f00::1]", "0xa9fea9fe", "2852039166",
+        "0251.0376.0251.0376", "169.254.43518", "0x7f.0.0.0x1", "017700000001", "127.0.0.1.", "10.0.0.1.", "0x0",
+        "metadata.localhost.", "LocalHost.",
     ])
     func hostsOfOurOwnAreRefused(_ host: String) throws {
         #expect(try AddressPolicyTests.refusal("http://\(host)/") != nil)
@@ -30,6 +34,19 @@ struct AddressPolicyTests {
     ])
     func othersAreNot(_ host: String) throws {
         #expect(try AddressPolicyTests.refusal("http://\(host)/") == nil)
+    }
+
+    /// A request's lines must not reach what might take them for its own protocol's.
+    @Test func portsOfOtherProtocolsAreRefused() throws {
+        for port in [0, 1, 22, 23, 25, 53, 110, 143, 465, 587, 6000, 6379, 6667, 11211, 26379] {
+            for host in ["example.com", "1.1.1.1", "127.0.0.1"] {
+                let refusal = try AddressPolicyTests.refusal("http://\(host):\(port)/", inside: "true")
+                #expect(refusal?.contains("port") == true, "\(host):\(port)")
+            }
+        }
+        for port in [80, 443, 3000, 8080, 8443, 9000, 65535] {
+            #expect(try AddressPolicyTests.refusal("https://example.com:\(port)/") == nil, "\(port)")
+        }
     }
 
     @Test func aListOfHostsIsExact() throws {
@@ -80,6 +97,10 @@ struct WebAddressTests {
         "http://@example.com/",
         "http://:@example.com/", "http://a b/", "http://a\\@b/", "http://exa\u{301}mple.com/", "http://a/\r\nX: y",
         "http://[fe80::1%25eth0]/", "http://a:99999/", "http://a,b/", "http://a%00b/", "http://a%0d%0ab/", "smtp://a/",
+        "unix:///run/redis.sock", "http+unix://%2Frun%2Fredis.sock/", "dict://a:6379/", "ldap://a/", "tftp://a/",
+        "scp://a/", "ws://a/", "javascript:alert(1)", "data:,x", "http://１２７.0.0.1/", "http://ⓛocalhost/",
+        "http://a#@127.0.0.1/\u{0}", "http://127.0.0.1\t/", "http://a@127.0.0.1/", "http://a:b@c@127.0.0.1/",
+        "http://a%40127.0.0.1/", "http://127.0.0.1%2F@a/", "http://[::1", "http://[127.0.0.1]/", "http://[::1]a/",
     ])
     func othersAreRefused(_ text: String) {
         #expect(throws: WebAddress.Malformed.self) { try WebAddress(text) }

@@ -138,7 +138,10 @@ struct OutgoingClientTests {
     /// The check is made on the address that is connected to: names are what their owners say.
     @Test func namesThatLeadInsideAreRefusedBeforeAByteIsSent() async throws {
         let receiver = try HTTPReceiver()
-        for addresses in ["127.0.0.1", "[::ffff:127.0.0.1]", "169.254.169.254,127.0.0.1", "0.0.0.0"] {
+        for addresses in [
+            "127.0.0.1", "[::ffff:127.0.0.1]", "169.254.169.254,127.0.0.1", "0.0.0.0", "[::1]", "[::]",
+            "[64:ff9b::7f00:1]", "[2002:7f00:1::1]", "[fd00:ec2::254],127.0.0.1", "[::ffff:0:7f00:1],127.0.0.1",
+        ] {
             let names = ["inside.example:\(receiver.port):\(addresses)"]
             let url = "http://inside.example:\(receiver.port)/"
             #expect(try await client(inside: "", fixedNames: names).get(url).isRefused, "\(addresses)")
@@ -149,6 +152,33 @@ struct OutgoingClientTests {
         let names = ["inside.example:\(receiver.port):127.0.0.1"]
         let url = "http://inside.example:\(receiver.port)/"
         #expect(try await client(inside: "127.0.0.0/8", fixedNames: names).get(url).get().status == 200)
+    }
+
+    /// A name that led to where it may is asked for again, and leads inside now: what was right before does not count.
+    @Test func aNameThatChangesItsAddressIsJudgedAnew() async throws {
+        let receiver = try HTTPReceiver { _ in HTTPReceiver.answer(200, headers: [("Connection", "close")]) }
+        let client = try await client(
+            inside: "127.0.0.1", fixedNames: ["rebinding.example:\(receiver.port):127.0.0.1"])
+        let url = "http://rebinding.example:\(receiver.port)/"
+        #expect(try await client.get(url).get().status == 200)
+        try await client.run { $0.fixedNames = ["rebinding.example:\(receiver.port):127.0.0.2"] }
+        #expect(try await client.get(url).isRefused)
+        #expect(receiver.requests.count == 1)
+    }
+
+    /// Neither the place that a redirect names nor another protocol is gone to.
+    @Test func noRedirectIsFollowedWhereverItLeads() async throws {
+        let other = try HTTPReceiver()
+        for target in [
+            other.url, "https://127.0.0.1:\(other.port)/", "file:///etc/passwd", "//127.0.0.1:\(other.port)/",
+        ] {
+            for status in [301, 302, 303, 307, 308] {
+                let receiver = try HTTPReceiver { _ in HTTPReceiver.answer(status, headers: [("Location", target)]) }
+                let answer = try await client().get(receiver.url).get()
+                #expect(answer.status == status && answer.body.isEmpty && receiver.requests.count == 1)
+            }
+        }
+        #expect(other.requests.count == 0)
     }
 
     @Test(arguments: [
@@ -191,6 +221,9 @@ struct RetryAfterTests {
         #expect(RetryAfter.ms("Wed, 21 Oct 2015 07:28:30 GMT", nowS: RetryAfterTests.nowS) == 30_000)
         #expect(RetryAfter.ms("Wednesday, 21-Oct-15 07:28:30 GMT", nowS: RetryAfterTests.nowS) == 30_000)
         #expect(RetryAfter.ms("Wed Oct 21 07:28:30 2015", nowS: RetryAfterTests.nowS) == 30_000)
+        let own = "Wed, 21 Oct 2015 07:28:20 GMT"
+        #expect(RetryAfter.ms("Wed, 21 Oct 2015 07:28:30 GMT", date: own, nowS: 5) == 10_000)
+        #expect(RetryAfter.ms("Wed, 21 Oct 2015 07:28:30 GMT", date: "so", nowS: RetryAfterTests.nowS) == 30_000)
         #expect(RetryAfter.ms("Wed, 21 Oct 2015 07:27:30 GMT", nowS: RetryAfterTests.nowS) == 0)
     }
 

@@ -3,7 +3,9 @@
 -- back after their time.
 --
 -- KEYS    [1] `qm:stock-due:{n}`, sorted set of SKUs by when something is due (ms); [2] `…:taken`, those that somebody is
---         at, by when it is another one's turn. Likewise `qm:order-due:{n}` with ids of orders, `qm:bulk-due:{bulks}`
+--         at, by when it is another one's turn; [3] `…:whole`, the guard: it never exists, so that a cluster answers
+--         TRYAGAIN while the slot is moved, instead of failing where a set has become empty. Likewise `qm:order-due:{n}`
+--         with ids of orders, `qm:bulk-due:{bulks}`
 -- ARGV    [1] now in ms or empty; [2] for how long they are taken (ms); [3] how many at most
 -- RETURNS the SKUs
 -- EFFECTS moves them from [1] to [2]

@@ -1,7 +1,9 @@
 #!lua
 -- Makes a product, or changes what is known of it.
 --
--- KEYS    [1] `qm:product:{SKU}`, hash; [2] `qm:stock:{SKU}`, hash: `product` and `version` from here on
+-- KEYS    [1] `qm:product:{SKU}`, hash; [2] `qm:stock:{SKU}`, hash: `product` and `version` from here on; [3]
+--         `qm:whole:{SKU}`, the guard: it never exists, so that a cluster answers TRYAGAIN while the slot is moved, instead
+--         of failing where [1] is written anew
 -- ARGV    [1] `create` or `update`; [2] now in ms or empty; [3] the version it must have, or empty; then names and values
 -- RETURNS {`done`, the hash}; {`exists`, the hash}; `missing`; {`version`, the one it has}
 -- EFFECTS the product; the bounds between which stock needs no look at its alerts are forgotten with each change

@@ -76,7 +76,7 @@ local COUNTED_FOR = 10000
 -- Whether there may be `more` jobs that have not ended, of at most `limit`. Sets are counted when what the last count left
 -- is used up.
 local function admits(more, limit)
-  if call('HINCRBY', base .. 'clock', 'room', -more) >= 0 then return true end
+  if call('HINCRBY', base .. 'clock', 'room', format('%d', -more)) >= 0 then return true end
   local left = limit
   for _, set in ipairs({ 'delayed', 'schedules', 'waiting', 'idle' }) do left = left - call('ZCARD', base .. set) end
   for _, type in ipairs(call('HKEYS', base .. 'types')) do

@@ -39,9 +39,9 @@ struct ServeCommand {
     ) throws -> ExitCode {
         var configuration = given
         ProcessLimits.raiseDescriptors()
-        // Before any thread is started. A terminal that is closed ends `dev` as before.
+        // Before any thread is started. A terminal that is closed ends what was started from it, as ever.
         var signals = [SIGTERM, SIGINT]
-        if configuration.tokensFile != nil, command != "dev" { signals.append(SIGHUP) }
+        if command != "dev", configuration.tokensFile != nil || isatty(0) == 0 { signals.append(SIGHUP) }
         Signals.block(signals)
         var embedded: EmbeddedRedis?
         if configuration.isEmbedded {

@@ -132,7 +132,7 @@ final class BulkStore {
     /// A bulk that nobody is at; it is the caller's for a while.
     func take() async throws -> String? {
         let reply = try await context.redis.run(
-            InventoryScripts.due, keys: [keys.bulkDue, keys.bulkTaken],
+            InventoryScripts.due, keys: [keys.bulkDue, keys.bulkTaken, keys.guardOf(keys.bulkDue)],
             arguments: ["", String(BulkStore.leaseMs), "1"],
             budgetUs: BulkStore.budgetUs)
         return reply.strings?.first

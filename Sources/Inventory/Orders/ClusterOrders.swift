@@ -50,7 +50,7 @@ final class ClusterOrders {
         guard let record = try await log.look(suffix, deadlineUs: saga.deadlineUs), !record.state.isAtRest else {
             return
         }
-        if record.nowMs - record.sinceMs < OrderLog.lookAfterMs { return try await log.announce(suffix, drains: true) }
+        if record.nowMs - record.sinceMs < OrderLog.lookAfterMs { return try await log.announce(suffix) }
         _ = try await saga.undo(record)
     }
 
@@ -145,7 +145,7 @@ final class ClusterOrders {
     private func leaveRest(
         _ record: OrderRecord, to state: OrderRecord.State, _ fields: [(String, String)], _ saga: OrderSaga
     ) async throws -> OrderAnswer? {
-        try await log.announce(record.suffix, drains: state != .extending)
+        try await log.announce(record.suffix)
         let moved = try await log.move(
             record.suffix, from: record.step, to: state, fields, deadlineUs: saga.deadlineUs)
         guard moved.isDone, let begun = moved.record else { return nil }
@@ -176,20 +176,33 @@ final class ClusterOrders {
                 }
             }
             let lines = found.compactMap { $0 }
-            if record.state == .held, lines.count < skus.count || lines.contains(where: { $0.hold.status != .active }) {
-                guard let now = try await log.read(suffix, deadlineUs: saga.deadlineUs) else { return nil }
-                // Unless somebody has led it on while it was read.
-                if now.step == record.step {
-                    try await log.announce(suffix, drains: true)
-                    record = try await saga.settle(try await saga.move(record, to: .expiring))
-                } else {
-                    record = try await saga.settle(now)
-                }
-                if !record.state.isThere { return nil }
-                continue
+            guard let next = ClusterOrders.what(record, lines.map(\.hold)) else {
+                guard lines.count == skus.count else { return nil }
+                return (record, OrderReservation(record, lines))
             }
-            guard lines.count == skus.count else { return nil }
-            return (record, OrderReservation(record, lines))
+            guard let now = try await log.read(suffix, deadlineUs: saga.deadlineUs) else { return nil }
+            // Unless somebody has led it on while it was read.
+            if now.step == record.step {
+                try await log.announce(suffix)
+                record = try await saga.settle(try await saga.move(record, to: next))
+            } else {
+                record = try await saga.settle(now)
+            }
+            if !record.state.isThere { return nil }
+        }
+    }
+
+    /// What an order must be led to for which its lines are not as they should be; nil when they are.
+    private static func what(_ record: OrderRecord, _ holds: [Hold]) -> OrderRecord.State? {
+        let areAllOpen = holds.count == record.skus.count && holds.allSatisfy { $0.status == .active }
+        if record.state == .held { return areAllOpen ? nil : .expiring }
+        // A node that failed over may have lost what was done to a line last.
+        guard holds.contains(where: { $0.status == .active }) else { return nil }
+        switch record.state {
+        case .confirmed: return .confirming
+        case .cancelled: return .cancelling
+        case .expired: return .expiring
+        default: return nil
         }
     }
 }

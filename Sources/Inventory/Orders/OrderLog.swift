@@ -21,20 +21,16 @@ final class OrderLog {
 
     /// Has somebody look after an order, in a while. Comes before each step that leads away from rest.
     /// - Parameter order: of a new reservation: the order that lists it.
-    func announce(_ suffix: String, order: String? = nil, drains: Bool = false) async throws {
+    func announce(_ suffix: String, order: String? = nil) async throws {
         try beforeEffect?()
         let redis = lanes.context.redis
-        let due = lanes.keys.orderDue(suffix)
-        do {
-            let ms = try await lanes.nowMs(of: due) + OrderLog.lookAfterMs
-            _ = try await redis.send(["ZADD", due, "LT", String(ms), suffix], key: due, budgetUs: OrderLog.budgetUs)
-            guard let order else { return }
-            for words in OrderIndex.commands(order, suffix, lanes.keys) {
-                _ = try await redis.send(words, key: words[1], budgetUs: OrderLog.budgetUs)
-            }
-        } catch let error as RedisError {
-            // With no memory left nothing can be announced, and what gives back goes on all the same.
-            guard drains, case .server = error, !error.isElsewhere else { throw error }
+        _ = try await redis.run(
+            InventoryScripts.announce, keys: [lanes.keys.orderDue(suffix)],
+            arguments: [lanes.givenNowMs.map { String($0) } ?? "", String(OrderLog.lookAfterMs), suffix],
+            budgetUs: OrderLog.budgetUs)
+        guard let order else { return }
+        for words in OrderIndex.commands(order, suffix, lanes.keys) {
+            _ = try await redis.send(words, key: words[1], budgetUs: OrderLog.budgetUs)
         }
     }
 

@@ -52,9 +52,13 @@ struct OrderSaga {
 
     // MARK: What is to be done
 
+    /// In the same order for all orders: of those that want the same, whoever has the first SKU gets the others, too.
     private func hold(_ record: OrderRecord) async throws -> OrderRecord {
-        for (place, sku) in record.skus.enumerated() where place < record.lines.count {
-            guard case .object(let wanted) = record.lines[place] else { continue }
+        for place in record.skus.indices.sorted(by: { record.skus[$0].text < record.skus[$1].text }) {
+            let sku = record.skus[place]
+            guard place < record.lines.count, case .object(let wanted) = record.lines[place] else {
+                throw RedisError.unexpectedReply("an order's line")
+            }
             var members = wanted + [.init("expires", .int(record.expiresMs))]
             if let order = record.orderID { members.append(.init("order", .string(order))) }
             if record.priority > 0 { members.append(.init("priority", .int(record.priority))) }
@@ -73,7 +77,7 @@ struct OrderSaga {
             default: throw RedisError.unexpectedReply("a line: \(reply.word)")
             }
         }
-        return try await move(record, to: .held, [("lines", ""), ("refusal", "")])
+        return try await move(record, to: .held, [("lines", ""), ("key", ""), ("refusal", "")])
     }
 
     private func confirm(_ record: OrderRecord) async throws -> OrderRecord {

@@ -12,6 +12,7 @@ enum InventoryScripts {
     /// The same for steps that only give back.
     static let orderStepDrain = draining("order_step_drain", orderStep)
 
+    static let announce = join("announce", [PackageResources.announce_lua])
     static let due = join("due", [PackageResources.due_lua])
 
     static let warehouse = join("warehouse", [PackageResources.warehouse_lua])
@@ -24,7 +25,9 @@ enum InventoryScripts {
     static let bulkStep = join("bulk_step", [PackageResources.bulk_step_lua])
 
     static let all = [
-        commit, drain, order, orderDrain, orderStep, orderStepDrain, due, warehouse, product, publish, alert, bulk, bulkStep,
+        commit, drain, order, orderDrain, orderStep, orderStepDrain, announce, due, warehouse, product, publish, alert,
+        bulk,
+        bulkStep,
     ]
 
     private static let operations = [

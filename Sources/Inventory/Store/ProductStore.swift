@@ -88,7 +88,8 @@ final class ProductStore {
 
     private func run(_ word: String, _ product: Product, version: Int?) async throws -> [String] {
         let reply = try await context.redis.run(
-            InventoryScripts.product, keys: [keys.product(product.sku), keys.stock(product.sku)],
+            InventoryScripts.product,
+            keys: [keys.product(product.sku), keys.stock(product.sku), keys.whole(product.sku)],
             arguments: [word, "", version.map { String($0) } ?? ""] + product.fields, budgetUs: ProductStore.budgetUs)
         return reply.strings ?? reply.string.map { [$0] } ?? []
     }

@@ -40,6 +40,8 @@ struct StockKeys: Sendable {
     func order(_ id: String) -> String { "\(prefix)order-reservations:{\(KeyText.escaped(id))}" }
     /// A reservation over several SKUs, hash.
     func orderReservation(_ suffix: String) -> String { "\(prefix)order:{\(suffix)}" }
+    /// The guard of a set of what is due.
+    func guardOf(_ due: String) -> String { due + ":whole" }
     /// On a cluster: reservations over several SKUs that may have to be finished, by when; and those that somebody is at.
     func orderDue(_ suffix: String) -> String { orderDue(part: StockKeys.part(suffix)) }
     func orderDue(part: Int) -> String { "\(prefix)order-due:{\(part)}" }

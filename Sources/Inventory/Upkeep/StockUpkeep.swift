@@ -96,7 +96,7 @@ final class StockUpkeep {
 
     private func take(_ keys: [String], forMs ms: Int) async throws -> [String] {
         let reply = try await lanes.context.redis.run(
-            InventoryScripts.due, keys: keys,
+            InventoryScripts.due, keys: keys + [lanes.keys.guardOf(keys[0])],
             arguments: [lanes.givenNowMs.map { String($0) } ?? "", String(ms), String(StockUpkeep.mostAtOnce)],
             budgetUs: StockUpkeep.budgetUs)
         return reply.strings ?? []

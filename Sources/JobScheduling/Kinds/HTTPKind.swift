@@ -167,7 +167,7 @@ public final class HTTPKind: JobKind {
             return .object(members)
         case 408, 429, 500...599:
             let wait = response.header("retry-after").flatMap {
-                RetryAfter.ms($0, nowS: Int(WallClock.nowUs() / 1_000_000))
+                RetryAfter.ms($0, date: response.header("date"), nowS: Int(WallClock.nowUs() / 1_000_000))
             }
             throw JobFailure(HTTPKind.words(response), retryAfterMs: wait)
         default: throw JobFailure(HTTPKind.words(response), isPermanent: true)

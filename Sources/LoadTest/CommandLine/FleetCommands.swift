@@ -28,6 +28,8 @@ struct MixedOptions: Equatable {
     /// The fleet's folder, and the program that does things to it.
     var directory: String?
     var fleetProgram = "deploy/fleet"
+    /// Names the run's queues and products; nil: by the time.
+    var run: String?
     var json: String?
     var svg: String?
     var record: String?
@@ -68,6 +70,7 @@ extension Command {
           --rate R          requests a second, open loop (500)      --duration S     seconds (10; soak: --minutes N)
           --connections N   keep-alive connections (64)             --seed N         order of the requests (1)
           --queues N, --skus N, --identifiers N                     how many of each (4, 16, by the rate)
+          --run NAME        queues are fleet-NAME-0…, products FLEET-NAME-0… (by the time)
           --redis URL       judge the conservation laws afterwards  --prefix P       of Redis's keys (qm:)
           --durability D    memory or replicated: nothing acknowledged may be lost
           --faults "5s kill server-1; 8s start server-1"            by deploy/fleet, whose --dir is needed, and whose
@@ -109,6 +112,12 @@ extension Command {
                 throw UsageError(description: "--durability is memory or replicated, not \(text)")
             }
             options.isReplicated = text == "replicated"
+        }
+        if let name = flags.text("--run") {
+            guard (1...32).contains(name.utf8.count), name.utf8.allSatisfy({ $0 != 0x2D && Timetable.isOfName($0) }) else {
+                throw UsageError(description: "--run is a name of small letters and digits, not \(name)")
+            }
+            options.run = name
         }
         options.prefix = flags.text("--prefix") ?? options.prefix
         options.token = try flags.token()

@@ -7,7 +7,7 @@ import Redis
 extension Program {
     static func run(_ options: MixedOptions) throws -> Int32 {
         let control = options.directory == nil ? nil : try FleetControl(options)
-        let record = try MixedSetup.apply(options, run: String(WallClock.nowUs() / 1000, radix: 36))
+        let record = try MixedSetup.apply(options, run: options.run ?? String(WallClock.nowUs() / 1000, radix: 36))
         let loop = EventLoop()
         let run = MixedRun(loop: loop, options: options, record: record, control: control)
         var watch: ProcessWatch?

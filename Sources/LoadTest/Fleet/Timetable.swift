@@ -44,9 +44,10 @@ struct Timetable: Equatable {
 
     /// Names become arguments of a program: none may look like an option or a path.
     private static func isName(_ word: String) -> Bool {
-        word.utf8.first != 0x2D
-            && word.utf8.allSatisfy {
-                (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D
-            }
+        word.utf8.first != 0x2D && word.utf8.allSatisfy(isOfName)
+    }
+
+    static func isOfName(_ byte: UInt8) -> Bool {
+        (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == 0x2D
     }
 }

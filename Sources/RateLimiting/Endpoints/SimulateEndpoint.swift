@@ -71,7 +71,7 @@ final class SimulateEndpoint {
             return Rule(
                 draft, id: id, name: draft.name ?? id, version: 1, generation: 1, createdAtUs: Int64(i), nowUs: 0)
         }
-        return RuleSet(revision: 1, lastChange: "0-0", readAtUs: 0, rules: made)
+        return RuleSet(revision: 1, lastChange: "0-0", rules: made)
     }
 
     /// One request: `atMs` or `atUs` after the start (default 0) and what a check has; the identifier may be left out.

@@ -8,6 +8,8 @@ final class RuleSet: Sendable {
     let lastChange: String
     /// When it was read, µs by Redis's clock.
     let readAtUs: Int64
+    /// What they take as JSON.
+    let storedBytes: Int
     /// In order of creation, disabled ones included.
     let rules: [Rule]
     /// Rules that are stored nowhere: the rates of tokens. They bind and are not shown.
@@ -20,12 +22,16 @@ final class RuleSet: Sendable {
     private let endpoints: EndpointIndex
     private let byID: [String: Rule]
 
-    static let empty = RuleSet(revision: 0, lastChange: "0-0", readAtUs: 0, rules: [])
+    static let empty = RuleSet(revision: 0, lastChange: "0-0", rules: [])
 
-    init(revision: Int, lastChange: String, readAtUs: Int64, rules: [Rule], tokenRules: [Rule] = []) {
+    init(
+        revision: Int, lastChange: String, readAtUs: Int64 = 0, storedBytes: Int = 0, rules: [Rule],
+        tokenRules: [Rule] = []
+    ) {
         self.revision = revision
         self.lastChange = lastChange
         self.readAtUs = readAtUs
+        self.storedBytes = storedBytes
         self.rules = rules.sorted { ($0.createdAtUs, $0.generation, $0.id) < ($1.createdAtUs, $1.generation, $1.id) }
         self.tokenRules = tokenRules
         byID = Dictionary(uniqueKeysWithValues: rules.map { ($0.id, $0) })
@@ -45,7 +51,9 @@ final class RuleSet: Sendable {
     /// The same rules with other rates of tokens beside them.
     func with(tokenRules: [Rule]) -> RuleSet {
         if tokenRules == self.tokenRules { return self }
-        return RuleSet(revision: revision, lastChange: lastChange, readAtUs: readAtUs, rules: rules, tokenRules: tokenRules)
+        return RuleSet(
+            revision: revision, lastChange: lastChange, readAtUs: readAtUs, storedBytes: storedBytes, rules: rules,
+            tokenRules: tokenRules)
     }
 
     func rule(id: String) -> Rule? { byID[id] }

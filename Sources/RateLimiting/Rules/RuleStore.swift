@@ -10,12 +10,18 @@ import Services
 /// `…:changes` (stream of changes, trimmed), `…:applied` (hash: digest of a rule file → when it was applied).
 final class RuleStore {
     static let mostRules = 10_000
+    /// All rules together, as JSON: every loop reads them at once.
+    static let mostBytes = 64 << 20
     static let changesKept = 1000
+    /// What each of many rules, read or changed in one step, may take longer, with time to spare.
+    private static let ruleUs: Int64 = 500
     /// How long a change tries against others.
     static let patienceUs: Int64 = 10_000_000
 
     let context: ServiceContext
     let keys: RuleKeys
+    /// How many rules there were when they were last read.
+    private var lastCount = 0
 
     init(context: ServiceContext) {
         self.context = context
@@ -26,13 +32,16 @@ final class RuleStore {
     func read(budgetUs: Int64 = 1_000_000) async throws -> RuleSet {
         let reply = try await context.redis.run(
             RateLimitScripts.rulesRead, keys: [keys.rules, keys.revision, keys.changes], arguments: [],
-            budgetUs: budgetUs)
+            budgetUs: budgetUs + Int64(lastCount) * RuleStore.ruleUs)
         guard case .array(let parts) = reply, parts.count >= 3, let revision = parts[0].int,
             let lastChange = parts[1].string, let nowUs = parts[2].int
         else { throw RedisError.unexpectedReply("rules_read") }
+        lastCount = parts.count / 2
         var rules: [Rule] = []
+        var bytes = 0
         for i in stride(from: 3, to: parts.count - 1, by: 2) {
             guard let text = parts[i + 1].bytes else { continue }
+            bytes += text.count
             do {
                 rules.append(try Rule(stored: text.withByteView { try JSONValue(parsing: $0) }))
             } catch {
@@ -42,7 +51,8 @@ final class RuleStore {
                     ["rule": .string(parts[i].string ?? ""), "error": .string("\(error)")])
             }
         }
-        return RuleSet(revision: revision, lastChange: lastChange, readAtUs: Int64(nowUs), rules: rules)
+        return RuleSet(
+            revision: revision, lastChange: lastChange, readAtUs: Int64(nowUs), storedBytes: bytes, rules: rules)
     }
 
     /// One step of a change.
@@ -99,6 +109,7 @@ final class RuleStore {
                 return .answeredBefore(record: record)
             }
             let plan = try plan(rules)
+            try RuleStore.checkSize(plan.changes, in: rules)
             if plan.changes.isEmpty, digest == nil { return .changed(plan.result, revision: rules.revision) }
             let reply = try await apply(
                 plan.changes, at: rules.revision, digest: digest, recordKey: recordKey, plan.answer)
@@ -109,6 +120,17 @@ final class RuleStore {
             }
         }
         throw Problem(.unavailable, "the rules are being changed by many at once", retryAfterS: 1)
+    }
+
+    /// Refuses changes that make the rules grow beyond `most` bytes.
+    static func checkSize(_ changes: [Change], in rules: RuleSet, most: Int = mostBytes) throws(Problem) {
+        var growth = 0
+        for change in changes {
+            guard case .put(let rule) = change else { continue }
+            growth += rule.stored.text().utf8.count - (rules.rule(id: rule.id)?.stored.text().utf8.count ?? 0)
+        }
+        guard growth > 0, rules.storedBytes + growth > most else { return }
+        throw Problem(.conflict, "the rules together would be larger than \(most) bytes, which is the most they can be")
     }
 
     private func apply(
@@ -129,7 +151,7 @@ final class RuleStore {
         let reply = try await context.redis.run(
             grows || changes.isEmpty ? RateLimitScripts.rulesChange : RateLimitScripts.rulesDrain,
             keys: [keys.rules, keys.revision, keys.changes, keys.applied, recordKey], arguments: arguments,
-            budgetUs: 1_000_000)
+            budgetUs: 1_000_000 + Int64(changes.count) * RuleStore.ruleUs)
         guard case .array(let parts) = reply, parts.count >= 2, let word = parts[0].string, let revision = parts[1].int
         else { throw RedisError.unexpectedReply("rules_change") }
         return (word, revision)

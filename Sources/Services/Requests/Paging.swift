@@ -6,8 +6,14 @@ public struct Page: Sendable {
     public let limit: Int
     public let cursor: String?
 
+    static let longestCursor = 512
+
     public init(_ exchange: Exchange) throws(Problem) {
         cursor = exchange.queryItem("cursor")
+        // Those that are given out are ids, or two of them.
+        guard cursor?.utf8.count ?? 0 <= Page.longestCursor else {
+            throw .field("cursor", "is not one that was given out")
+        }
         guard let text = exchange.queryItem("limit") else {
             limit = 100
             return

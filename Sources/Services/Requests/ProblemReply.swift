@@ -27,10 +27,19 @@ public enum ProblemReply {
         json.field("type", "/problems/" + problem.kind.rawValue)
         json.field("title", problem.kind.title)
         json.field("status", problem.kind.status)
-        json.field("detail", problem.detail)
-        json.field("error", problem.detail)
+        let detail = cut(problem.detail)
+        json.field("detail", detail)
+        json.field("error", detail)
         if let field = problem.field { json.field("field", field) }
     }
+
+    /// A detail that repeats what a client sent is as long as a sentence may be, not as long as that.
+    private static func cut(_ detail: String) -> String {
+        guard detail.utf8.count > longestDetail else { return detail }
+        return String(decoding: detail.utf8.prefix(longestDetail), as: UTF8.self) + "…"
+    }
+
+    private static let longestDetail = 1000
 
     /// What an error is to whoever asked; one that nobody expects is logged.
     /// - Parameter log: nil when that is done elsewhere.
@@ -64,7 +73,9 @@ public enum ProblemReply {
     private static func store(_ error: RedisError, log: Logger?) -> Problem {
         if case .server(let code, let message) = error {
             if code == "OOM" { return Problem(.storeFull, "the store is full", retryAfterS: 1) }
-            if isPassing(error, code) { return Problem(.unavailable, "the store cannot serve this now", retryAfterS: 1) }
+            if isPassing(error, code) {
+                return Problem(.unavailable, "the store cannot serve this now", retryAfterS: 1)
+            }
             log?.error("redis refused a command", ["code": .string(code), "message": .string(message)])
             return Problem(.internalError, "something went wrong here; it has been logged")
         }

@@ -10,16 +10,19 @@ import TestSupport
 /// One SKU's lanes on a real Redis under a given clock, and what they leave there.
 final class LanesTrial: Sendable {
     private let lanes: OnLoop<StockLanes>
+    /// The server that has the SKU.
     private let redis: RedisServer
     let prefix: String
     static let sku = SKU("A")!
 
-    /// - Parameter byScripts: whether every step goes to the script, or those that can to a transaction.
-    init(byScripts: Bool) async throws {
-        let redis = try RedisServer.shared
+    /// - Parameters:
+    ///   - byScripts: whether every step goes to the script, or those that can to a transaction.
+    ///   - cluster: nil: on one Redis.
+    init(byScripts: Bool, on cluster: RedisCluster? = nil) async throws {
+        let redis = try cluster.map { try $0.owner(ofSlot: try $0.slot(of: "{A}")) } ?? RedisServer.shared
         let prefix = redis.prefix()
         (self.redis, self.prefix) = (redis, prefix)
-        let configuration = try RedisConfiguration(url: redis.url)
+        let configuration = try RedisConfiguration(url: cluster?.url ?? redis.url)
         lanes = await OnLoop { loop in
             let process = ProcessContext(
                 replicaID: "trial", prefix: prefix, redis: configuration, log: Logger(level: .error, format: .text),
@@ -33,6 +36,8 @@ final class LanesTrial: Sendable {
             lanes.start()
             return lanes
         }
+        let isReady = try await lanes.run { await $0.context.redis.whenReady(timeoutUs: longestWaitUs) }
+        guard isReady else { throw SetUpFailure("no Redis") }
         _ = try command(
             "HSET", prefix + "product:{A}", "id", "p", "minStockLevel", String(StockModel.minStockLevel),
             "maxStockLevel", String(StockModel.maxStockLevel))

@@ -6,10 +6,12 @@ import Testing
 
 /// Random steps and clock steps against a model in plain Swift, through transactions and through scripts alone.
 struct StockModelTests {
-    @Test(arguments: [false, true]) func equalsTheModel(_ byScripts: Bool) async throws {
+    @Test(arguments: [false, true], [false, true])
+    func equalsTheModel(byScripts: Bool, onACluster: Bool) async throws {
         var random = SeededRandom()
-        for _ in 0..<3 {
-            let trial = try await LanesTrial(byScripts: byScripts)
+        for _ in 0..<(onACluster ? 1 : 3) {
+            let trial = try await LanesTrial(
+                byScripts: byScripts, on: onACluster ? try ClusterFixture.shared : nil)
             var model = StockModel()
             var journal: [String] = []
             for _ in 0..<400 {

@@ -21,6 +21,12 @@ final class ScriptedQueue {
         redis = try server.connect()
     }
 
+    /// A queue of its own name at some other Redis.
+    init(_ redis: RESPConnection, base: String) {
+        self.base = base
+        self.redis = redis
+    }
+
     // MARK: Scripts
 
     @discardableResult
@@ -140,6 +146,7 @@ final class ScriptedQueue {
     // MARK: Looking
 
     func command(_ words: String...) throws -> RESPConnection.Reply { try redis.command(words) }
+    func command(words: [String]) throws -> RESPConnection.Reply { try redis.command(words) }
 
     func fields(_ number: Int) throws -> [String: String] {
         let words = try command("HGETALL", base + "job:" + JobID.digits(number)).elements.map(\.text)

@@ -28,7 +28,7 @@ final class ScriptRedis: Sendable {
     static var shared: ScriptRedis { get async throws { try await connected.value } }
 
     private init(_ server: RedisServer) async throws {
-        let configuration = try RedisConfiguration(url: server.url)
+        let configuration = try RedisConfiguration(url: server.lookingURL)
         client = await thread.run {
             let loop = EventLoop.current!
             let client = RedisClient(loop: loop, configuration: configuration, scripts: RateLimitScripts.all)

@@ -26,7 +26,9 @@ enum Samples {
     static func set(_ rules: [Rule]) -> RuleSet {
         var ordered = rules
         for i in ordered.indices { ordered[i].createdAtUs = Int64(i + 1) * 1000 }
-        return RuleSet(revision: 1, lastChange: "1-0", readAtUs: 0, rules: ordered)
+        return RuleSet(
+            revision: 1, lastChange: "1-0", storedBytes: ordered.reduce(0) { $0 + $1.stored.text().utf8.count },
+            rules: ordered)
     }
 
     static func policies(_ rules: [Rule], enforcingCount: Int? = nil) -> PolicySet {
