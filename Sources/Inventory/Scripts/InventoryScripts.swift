@@ -25,7 +25,8 @@ enum InventoryScripts {
     static let bulkStep = join("bulk_step", [PackageResources.bulk_step_lua])
 
     static let all = [
-        commit, drain, order, orderDrain, orderStep, orderStepDrain, orderAnnounce, due, warehouse, product, publish, alert,
+        commit, drain, order, orderDrain, orderStep, orderStepDrain, orderAnnounce, due, warehouse, product, publish,
+        alert,
         bulk,
         bulkStep,
     ]
