@@ -84,7 +84,7 @@ let package = Package(
             [
                 "stock", "levels", "holds", "lines", "movements", "finish", "commit", "due", "warehouse", "product",
                 "order",
-                "order_step", "announce", "publish", "alert", "bulk", "bulk_step",
+                "order_step", "order_announce", "publish", "alert", "bulk", "bulk_step",
             ]),
         .target(
             name: "Application",

@@ -25,7 +25,7 @@ final class OrderLog {
         try beforeEffect?()
         let redis = lanes.context.redis
         _ = try await redis.run(
-            InventoryScripts.announce, keys: [lanes.keys.orderDue(suffix)],
+            InventoryScripts.orderAnnounce, keys: [lanes.keys.orderDue(suffix)],
             arguments: [lanes.givenNowMs.map { String($0) } ?? "", String(OrderLog.lookAfterMs), suffix],
             budgetUs: OrderLog.budgetUs)
         guard let order else { return }

@@ -12,7 +12,7 @@ enum InventoryScripts {
     /// The same for steps that only give back.
     static let orderStepDrain = draining("order_step_drain", orderStep)
 
-    static let announce = join("announce", [PackageResources.announce_lua])
+    static let orderAnnounce = join("order_announce", [PackageResources.order_announce_lua])
     static let due = join("due", [PackageResources.due_lua])
 
     static let warehouse = join("warehouse", [PackageResources.warehouse_lua])
@@ -25,7 +25,8 @@ enum InventoryScripts {
     static let bulkStep = join("bulk_step", [PackageResources.bulk_step_lua])
 
     static let all = [
-        commit, drain, order, orderDrain, orderStep, orderStepDrain, announce, due, warehouse, product, publish, alert,
+        commit, drain, order, orderDrain, orderStep, orderStepDrain, orderAnnounce, due, warehouse, product, publish,
+        alert,
         bulk,
         bulkStep,
     ]

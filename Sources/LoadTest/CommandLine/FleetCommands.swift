@@ -114,7 +114,8 @@ extension Command {
             options.isReplicated = text == "replicated"
         }
         if let name = flags.text("--run") {
-            guard (1...32).contains(name.utf8.count), name.utf8.allSatisfy({ $0 != 0x2D && Timetable.isOfName($0) }) else {
+            guard (1...32).contains(name.utf8.count), name.utf8.allSatisfy({ $0 != 0x2D && Timetable.isOfName($0) })
+            else {
                 throw UsageError(description: "--run is a name of small letters and digits, not \(name)")
             }
             options.run = name

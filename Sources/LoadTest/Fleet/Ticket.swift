@@ -45,12 +45,15 @@ struct MixedRequests {
     private let run: String
     private let isReplicated: Bool
     private let identifiers: Int
+    /// Of the limit that nobody meets: few enough for all to be known to Redis soon, or its memory would grow with them.
+    private let freeIdentifiers: Int
 
     init(_ options: MixedOptions, run: String) {
         common =
             "Host: \(options.target.host)\r\n" + (options.token.map { "Authorization: Bearer \($0)\r\n" } ?? "")
         self.run = run
         isReplicated = options.isReplicated
+        freeIdentifiers = min(10_000, max(100, options.rate * 4))
         // Two of ten checks go to each of the two limits, of 4 a second.
         identifiers = options.identifiers ?? max(1, options.rate * options.mix.checks * 2 / (1000 * 8))
     }
@@ -74,7 +77,7 @@ struct MixedRequests {
     func check(_ random: inout SplitMix64, intendedUs: Int64) -> Ticket {
         // Two of ten at a bucket, two at a window, the others at a limit that nobody meets.
         let place = max(0, random.index(below: 10) / 2 - 2)
-        let key = place == 0 ? random.index(below: 10_000) : random.index(below: identifiers)
+        let key = place == 0 ? random.index(below: freeIdentifiers) : random.index(below: identifiers)
         let identifier = "fleet-\(run)-\(key)"
         let bytes = request("POST", "/api/rate-limits/check", key: nil) { json in
             json.field("identifier", identifier)

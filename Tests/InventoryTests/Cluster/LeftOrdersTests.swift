@@ -170,4 +170,38 @@ struct LeftOrdersTests {
         #expect(reply == "late")
         #expect(try lines(trial.other, id) == ["1000 0 void"])
     }
+
+    /// What was announced may be taken, and found at rest, before the step is taken that it was announced for: then that step
+    /// must not be taken, for nobody would look after it.
+    @Test func nothingBeginsUnannounced() async throws {
+        let trial = try await Trial()
+        let (id, other) = (LeftOrdersTests.id(0), LeftOrdersTests.id(1))
+        let looking = trial.other
+        #expect(try await trial.dying.perform(LeftOrdersTests.reserve(3), id, LeftOrdersTests.skus) == "held")
+        #expect(
+            try await !trial.dying.moves(id, to: .confirming) { try await looking.lookAfter(inMs: 10_000) })
+        #expect(try trial.other.state(id) == "held")
+        #expect(
+            try await !trial.dying.moves(other, to: .holding) { try await looking.lookAfter(inMs: 10_000) })
+        #expect(try await trial.dying.perform(LeftOrdersTests.reserve(3), other, LeftOrdersTests.skus) == "held")
+        #expect(try await trial.dying.moves(id, to: .confirming) {})
+        try await looking.lookAfter(inMs: 20_000)
+        #expect(try lines(trial.other, id) == ["997 3 confirmed"])
+    }
+
+    /// A node fails over that had not yet told its replica what was done last to a line.
+    @Test func whatAFailoverLostIsDoneAgain() async throws {
+        let trial = try await Trial()
+        let (id, last) = (LeftOrdersTests.id(0), LeftOrdersTests.skus[2])
+        #expect(try await trial.other.perform(LeftOrdersTests.reserve(3), id, LeftOrdersTests.skus) == "held")
+        let keys = ["stock:{\(last)}", "expiry:{\(last)}", "ledger:{\(last)}", "reservation:{\(last)}:\(id)"]
+        for key in keys { try trial.cluster.redis("COPY", trial.prefix + key, trial.prefix + "kept:" + key) }
+        #expect(try await trial.other.perform(.confirm(parts: nil), id, LeftOrdersTests.skus) == "done confirmed")
+        for key in keys {
+            try trial.cluster.redis("COPY", trial.prefix + "kept:" + key, trial.prefix + key, "REPLACE")
+        }
+        #expect(try trial.other.line(last, id) == "1000 3 active")
+        #expect(try await trial.other.perform(.show, id, LeftOrdersTests.skus) == "done confirmed")
+        #expect(try lines(trial.other, id) == ["997 0 confirmed"])
+    }
 }

@@ -76,6 +76,19 @@ final class OrdersTrial: Sendable {
         }
     }
 
+    /// Reads an order, has `meanwhile` happen, and then tries to lead it on from where it stood; whether that was done.
+    func moves(
+        _ id: String, to state: OrderRecord.State, meanwhile: @escaping @Sendable () async throws -> Void
+    ) async throws -> Bool {
+        try await parts.run { parts in
+            let deadlineUs = parts.lanes.context.loop.nowUs + longestWaitUs
+            let step = try await parts.orders.log.read(id, deadlineUs: deadlineUs)?.step ?? 0
+            try await parts.orders.log.announce(id)
+            try await meanwhile()
+            return try await parts.orders.log.move(id, from: step, to: state, deadlineUs: deadlineUs).isDone
+        }
+    }
+
     /// One operation on a SKU, as a process sends it that is at an order; its word.
     func line(operation json: String, _ sku: String) async throws -> String {
         try await parts.run { parts in
