@@ -74,7 +74,8 @@ let package = Package(
             lua: "job_scheduling",
             [
                 "queue", "ends", "take", "runs", "enqueue", "finish_and_lease", "heartbeat", "cancel", "tick", "fire",
-                "change", "batch_open", "batch", "settings", "read", "figures", "audit", "list_queue", "announce",
+                "change", "batch_open", "batch", "settings", "read", "figures", "audit", "list_queue",
+                "worker_presence",
             ]),
         service(
             "Inventory",

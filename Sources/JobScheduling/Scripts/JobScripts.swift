@@ -19,12 +19,12 @@ enum JobScripts {
     static let figures = join("figures", [PackageResources.figures_lua])
     static let audit = join("audit", [PackageResources.audit_lua])
     static let listQueue = join("list_queue", [PackageResources.list_queue_lua])
-    static let announce = join("announce", [PackageResources.announce_lua])
+    static let workerPresence = join("worker_presence", [PackageResources.worker_presence_lua])
 
     static let all = [
         enqueue, finishAndLease, heartbeat, cancel, tick, fire, change, delete, batchOpen, batch, settings, read,
         figures,
-        audit, listQueue, announce,
+        audit, listQueue, workerPresence,
     ]
 
     private static let queue = PackageResources.queue_lua

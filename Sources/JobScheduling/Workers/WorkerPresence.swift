@@ -50,7 +50,7 @@ final class WorkerPresence {
         ]
         let base = store.keys.workers
         _ = try? await store.context.redis.run(
-            JobScripts.announce, keys: [base + "workers", base + "worker:" + group.name], arguments: facts,
+            JobScripts.workerPresence, keys: [base + "workers", base + "worker:" + group.name], arguments: facts,
             budgetUs: 2_000_000)
     }
 

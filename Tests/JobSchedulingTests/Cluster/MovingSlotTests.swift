@@ -49,7 +49,7 @@ import Testing
     }
 
     /// The two others name all the keys that they touch.
-    private static let names = Set(JobScripts.all.map(\.name)).subtracting(["list_queue", "announce"])
+    private static let names = Set(JobScripts.all.map(\.name)).subtracting(["list_queue", "worker_presence"])
 
     /// A queue with something of everything, and for each script a call that finds what it is about.
     private func fill(_ queue: ScriptedQueue) throws -> [Call] {

@@ -91,13 +91,15 @@ struct JobsTogetherTests {
         let server = try JobServer()
         #expect(try server.send("PUT", "/api/resources", #"{"cpu":100}"#).status == 200)
         let ids = try server.createAll(
-            [60, 50, 30].map {
-                #"{"name":"\#($0)","type":"simulated","resources":{"cpu":\#($0)},"config":{"durationMs":400}}"#
+            [(60, 600_000), (50, 0), (30, 600_000)].map { units, ms in
+                #"{"name":"j","type":"simulated","resources":{"cpu":\#(units)},"config":{"durationMs":\#(ms)}}"#
             })
         try await server.awaits(ids[2], "running")
         #expect(try server.status(ids[1]) == "pending")
         #expect(try server.send("GET", "/api/resources").json?["cpu"]?["used"]?.number == 90)
+        #expect(try server.send("POST", "/api/jobs/\(ids[0])/cancel").status == 202)
         try await server.awaits(ids[1], "completed")
+        #expect(try server.send("POST", "/api/jobs/\(ids[2])/cancel").status == 202)
         #expect(try await eventually { try server.send("GET", "/api/resources").json?["cpu"]?["used"]?.number == 0 })
         let tooMuch = #"{"name":"x","type":"simulated","resources":{"cpu":200}}"#
         let refusal = try server.send("POST", "/api/jobs", tooMuch)
