@@ -11,7 +11,10 @@ import Testing
         client.get("/hello?x=1")
         let response = try client.response()
         #expect(response.status == 200 && response.body == "/hello")
-        #expect(response.fields.map { $0.prefix { $0 != ":" } } == ["Date", "X-Content-Type-Options", "Content-Type", "Content-Length"])
+        #expect(
+            response.fields.map { $0.prefix { $0 != ":" } } == [
+                "Date", "X-Content-Type-Options", "Content-Type", "Content-Length",
+            ])
         let date = try #require(response.field("Date"))
         var parts = tm()
         #expect(strptime(date, "%a, %d %b %Y %H:%M:%S GMT", &parts) != nil)

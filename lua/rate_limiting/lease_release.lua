@@ -6,9 +6,12 @@
 -- COST    O(places · log n)
 local ends = redis.call('ZSCORE', KEYS[1], ARGV[2])
 local was_held = ends and tonumber(ends) > now
-local member, place = ARGV[2], 1
-while redis.call('ZREM', KEYS[1], member) == 1 do
-  place = place + 1
-  member = ARGV[2] .. '#' .. place
+-- All are looked for before the first is removed: a set that is empty is gone, and where its slot moves may not be asked again.
+local members = {}
+local member = ARGV[2]
+while redis.call('ZSCORE', KEYS[1], member) do
+  members[#members + 1] = member
+  member = ARGV[2] .. '#' .. #members + 1
 end
+for last = #members, 1, -1000 do redis.call('ZREM', KEYS[1], unpack(members, math.max(1, last - 999), last)) end
 return was_held and 'released' or 'gone'
