@@ -54,4 +54,14 @@ struct DurabilityTests {
         let answer = try JobServer(lazy, works: false).send("POST", "/api/jobs", body("fsync"))
         #expect(answer.status == (canWait ? 201 : 422), "\(version): \(answer.text)")
     }
+
+    @Test func aUserWithoutConfigIsToldWhatIsMissing() throws {
+        let redis = try RedisServer(options: .init(isPersistent: true))
+        for user in ["default", "server"] { try redis.redis("ACL", "SETUSER", user, "-config") }
+        let server = try JobServer(redis, works: false)
+        let answer = try server.send("POST", "/api/jobs", body("fsync"))
+        // From 7.2 on nobody has to look: a wait is for the file itself.
+        #expect(answer.status == 201 || answer.status == 422 && answer.text.contains("CONFIG GET"), "\(answer.text)")
+        #expect(try server.send("POST", "/api/jobs", body("memory")).status == 201)
+    }
 }
