@@ -6,7 +6,7 @@ import Testing
 @testable import Redis
 
 @Suite(.serialized) struct ClusterTests {
-    private static let add = Script("add", "return redis.call('INCRBY', KEYS[1], ARGV[1])")
+    static let add = Script("add", "return redis.call('INCRBY', KEYS[1], ARGV[1])")
     /// Touches more than it names, so it names a key that never is.
     private static let pair = Script(
         "pair",
@@ -15,13 +15,13 @@ import Testing
         return redis.call('INCR', KEYS[1] .. ':right')
         """)
 
-    private func client(_ cluster: RedisCluster) async throws -> Client {
+    func client(_ cluster: RedisCluster) async throws -> Client {
         try await Client.connect(cluster.url, scripts: [ClusterTests.add, ClusterTests.pair])
     }
 
     private func key(_ i: Int) -> String { "k:{\(i)}" }
 
-    private func add(_ client: Client, _ key: String, budgetUs: Int64 = longestWaitUs) async throws -> Int? {
+    func add(_ client: Client, _ key: String, budgetUs: Int64 = longestWaitUs) async throws -> Int? {
         try await client.run {
             try await $0.run(ClusterTests.add, keys: [key], arguments: ["1"], budgetUs: budgetUs).int
         }
@@ -172,5 +172,58 @@ import Testing
         for node in cluster.masters { try node.redis("PUBLISH", "news", "\(node.port!)") }
         #expect(await eventually { heard.count == 3 })
         try await client.run { _ in subscriber.value.close() }
+    }
+}
+
+extension ClusterTests {
+    /// The node that is asked who serves what is taken out of the cluster: it answers, and knows nothing of what is new.
+    @Test func aNodeThatWasForgottenIsNotBelievedForEver() async throws {
+        let cluster = try RedisCluster(masters: 3, replicas: 1)
+        // The one that is named first is asked first; it serves nothing.
+        let seed = cluster.replicas[0]
+        let others = cluster.nodes.filter { $0 !== seed }
+        let client = try await Client.connect(
+            "redis+cluster://127.0.0.1:\(seed.port!),"
+                + others.map { "127.0.0.1:\($0.port!)" }.joined(separator: ","),
+            scripts: [ClusterTests.add])
+        let id = try seed.redis("CLUSTER", "MYID")
+        for node in others { try node.redis("CLUSTER", "FORGET", id) }
+        try seed.redis("CLUSTER", "RESET", "SOFT")
+        let gone = cluster.masters[1]
+        let its = try #require(
+            (0..<200).map { "{\($0)}" }.first {
+                (try? cluster.masters[0].connect().exchange(["GET", $0]).text.hasSuffix(":\(gone.port!)")) == true
+            })
+        gone.kill()
+        #expect(await eventually { (try? await add(client, its, budgetUs: 500_000)) != nil })
+    }
+
+    /// Told to ask elsewhere again and again, a call is answered as soon as it can be.
+    @Test func anAskIsFollowedAfterPauses() async throws {
+        let cluster = try RedisCluster()
+        let client = try await client(cluster)
+        let slot = try cluster.slot(of: "{m}")
+        let source = try cluster.owner(ofSlot: slot)
+        let target = try #require(cluster.masters.first { $0 !== source })
+        try cluster.redis("SET", "{m}:1", "1")
+        try cluster.redis("SET", "{m}:2", "1")
+        try cluster.beginMove(ofSlot: slot, to: target)
+        try cluster.moveKeys(ofSlot: slot, to: target, most: 1)
+        // Of two keys one is there and one is here.
+        async let sum = client.send("EXISTS", "{m}:1", "{m}:2")
+        #expect(await eventually { (try? rejected(source)).map { $0 >= 4 } ?? false })
+        try cluster.moveKeys(ofSlot: slot, to: target)
+        // The slot is never given to the target: only ASK leads there.
+        #expect(try await sum == .integer(2))
+    }
+
+    /// How often a node has refused EXISTS.
+    private func rejected(_ node: RedisServer) throws -> Int {
+        let line = try node.redis("INFO", "commandstats").split(whereSeparator: \.isNewline).first {
+            $0.hasPrefix("cmdstat_exists")
+        }
+        return line?.split(separator: ",").first { $0.hasPrefix("rejected_calls=") }.flatMap {
+            Int($0.dropFirst("rejected_calls=".count))
+        } ?? 0
     }
 }

@@ -70,6 +70,14 @@ import Testing
         #expect(map.owner(ofSlot: 12).map { map.addresses[$0] } == Self.b)
     }
 
+    @Test func aNodeThatHasANameIsTheSameUnderBoth() {
+        var map = SlotMap()
+        _ = map.learn(Self.line("1", "10.0.0.1:7000@1,one.example", "master", epoch: 1, "0-16383"), answering: "")
+        let number = map.move(slot: 7, to: .tcp(host: "one.example", port: 7000))
+        #expect(map.owner(ofSlot: 0) == number)
+        #expect(map.masters == [number])
+    }
+
     @Test func aNodeThatDoesNotKnowItsOwnNameIsTheOneThatAnswers() {
         var map = SlotMap()
         _ = map.learn(Self.line("1", ":7000@17000", "myself,master", epoch: 1, "0-16383"), answering: "10.0.0.1")

@@ -8,6 +8,8 @@ struct PendingCalls {
         var sentText = false
         /// How often the call was sent elsewhere before.
         var redirections: UInt8 = 0
+        /// Whether it waited before it was sent here.
+        var hasPaused = false
         /// Whether the call stands behind an ASKING.
         var isAsking = false
     }

@@ -72,7 +72,7 @@ final class RedisConnector {
         if known.isEmpty { return }
         switch state.phase {
         case .connecting, .preparing, .ready:
-            if let address, !known.contains(address) { perform(state.handle(.moved)) }
+            if !isAtPlace { perform(state.handle(.moved)) }
         case .backingOff: perform(state.handle(.moved))
         case .idle, .resolving, .closed: break
         }
@@ -153,6 +153,12 @@ final class RedisConnector {
         link.open(target.numeric, tls: topology?.tls, name: name)
     }
 
+    /// While a name was looked up, a connection made and a server asked, the place may have come to be elsewhere.
+    private var isAtPlace: Bool {
+        let known = topology?.known(place) ?? []
+        return known.isEmpty || address.map(known.contains) ?? true
+    }
+
     private func prepareLink() {
         guard let link = unfinished else { return }
         loop.spawn { [self] in
@@ -160,7 +166,8 @@ final class RedisConnector {
                 try await letIn(link)
                 try await checkRole(link)
                 try await prepare(link)
-                if link === unfinished { perform(state.handle(.prepared)) }
+                guard link === unfinished else { return }
+                perform(state.handle(isAtPlace ? .prepared : .moved))
             } catch {
                 lastError = error as? RedisError
                 if link === unfinished { link.close() }

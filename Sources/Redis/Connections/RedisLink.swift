@@ -144,7 +144,8 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
 
     /// Sends `call` with the tick's others; it completes at once when the connection cannot take it.
     func send(
-        _ call: any RedisCall, deadlineUs: Int64, asText: Bool = false, redirections: UInt8 = 0, isAsking: Bool = false
+        _ call: any RedisCall, deadlineUs: Int64, asText: Bool = false, redirections: UInt8 = 0,
+        hasPaused: Bool = false, isAsking: Bool = false
     ) {
         guard let context else { return call.completed(.failure(.unavailable)) }
         guard pending.count < maxPending else { return call.completed(.failure(.overloaded)) }
@@ -154,7 +155,8 @@ final class RedisLink: EndOfTick, @unchecked Sendable {
         if pending.isEmpty { lastByteUs = loop.nowUs }
         pending.append(
             PendingCalls.Entry(
-                call: call, deadlineUs: deadlineUs, sentText: asText, redirections: redirections, isAsking: isAsking))
+                call: call, deadlineUs: deadlineUs, sentText: asText, redirections: redirections, hasPaused: hasPaused,
+                isAsking: isAsking))
         let command = writer.finish()
         let result = redisAsyncFormattedCommand(
             context, linkReplied, Unmanaged.passUnretained(self).toOpaque(),

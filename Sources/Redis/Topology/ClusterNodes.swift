@@ -24,9 +24,12 @@ final class ClusterNodes {
         self.scripts = scripts
         self.traffic = traffic
         waiting = WaitingCalls(loop: topology.loop, most: topology.configuration.maxPending) { [unowned self] entry in
-            send(entry.call, deadlineUs: entry.deadlineUs, redirections: entry.redirections, because: entry.error)
+            send(
+                entry.call, deadlineUs: entry.deadlineUs, redirections: entry.redirections, because: entry.error,
+                hasPaused: true)
         }
         topology.onChange.append { [weak self] in self?.update() }
+        watch.isMissing = { [weak self] in self.map { !$0.isReady } ?? false }
     }
 
     func close() {
@@ -106,7 +109,8 @@ final class ClusterNodes {
     // MARK: Calls
 
     func send(
-        _ call: any RedisCall, deadlineUs: Int64, redirections: UInt8 = 0, because error: RedisError = .unavailable
+        _ call: any RedisCall, deadlineUs: Int64, redirections: UInt8 = 0, because error: RedisError = .unavailable,
+        hasPaused: Bool = false
     ) {
         let node: RedisNode? =
             switch call.route {
@@ -114,23 +118,24 @@ final class ClusterNodes {
             case .any: nodes.first { $0?.connector.link != nil } ?? nil
             }
         guard let link = node?.connector.link else { return call.completed(.failure(error)) }
-        link.send(call, deadlineUs: deadlineUs, redirections: redirections)
+        link.send(call, deadlineUs: deadlineUs, redirections: redirections, hasPaused: hasPaused)
     }
 
     /// - Returns: whether the call was taken over.
     private func refused(_ link: RedisLink, _ entry: PendingCalls.Entry, _ reply: ByteView) -> Bool {
         guard let call = entry.call, let redirection = Redirection(reply, answering: link.host) else { return false }
         let redirections = entry.redirections &+ (entry.redirections == .max ? 0 : 1)
+        // A first word is followed at once, and any that comes after a pause.
+        let isAtOnce = redirections <= ClusterNodes.mostAtOnce || entry.hasPaused
         let error = RedisError(reply: reply)
         switch redirection {
         case .moved(let slot, let address):
             _ = node(watch.learn(slot: slot, at: address))
-            if redirections > ClusterNodes.mostAtOnce || node(ofSlot: slot)?.connector.link == nil { break }
+            guard isAtOnce, node(ofSlot: slot)?.connector.link != nil else { break }
             send(call, deadlineUs: entry.deadlineUs, redirections: redirections, because: error)
             return true
         case .ask(let address):
-            guard redirections <= ClusterNodes.mostAtOnce, let there = node(watch.number(of: address)).connector.link
-            else { break }
+            guard isAtOnce, let there = node(watch.number(of: address)).connector.link else { break }
             there.ask(call, deadlineUs: entry.deadlineUs, redirections: redirections)
             return true
         case .later: watch.askSoon()

@@ -9,6 +9,8 @@ final class ClusterWatch {
     private var asking: RedisConnector!
     private var timer: LoopTimer?
     private var telling: LoopTimer?
+    /// Whether a node that should serve slots cannot be reached.
+    var isMissing: () -> Bool = { false }
     private var isAsking = false
     private var mustAskAgain = false
 
@@ -38,9 +40,9 @@ final class ClusterWatch {
     /// A node said that a slot is served by another; what else it may have lost is asked soon.
     /// - Returns: the other one's number.
     func learn(slot: Int, at address: RedisConfiguration.Address) -> Int {
-        let isNews = map.owner(ofSlot: slot).map { map.addresses[$0] != address } ?? true
         let number = map.move(slot: slot, to: address)
-        if isNews { tellSoon() }
+        // Known or not: whoever was told so is at the wrong node.
+        tellSoon()
         askSoon()
         return number
     }
@@ -87,7 +89,11 @@ final class ClusterWatch {
             return
         }
         let host = if case .tcp(let host, _)? = asking.address { host } else { "" }
-        guard map.learn(text, answering: host) else { return }
+        guard map.learn(text, answering: host) else {
+            // One that is cut off from the others, or no longer one of them, answers and knows nothing of what is new.
+            if isMissing() { asking.tryAnother() }
+            return
+        }
         // Where the seeds are gone, any other node will do.
         asking.place = .listed(seeds + map.masters.map { map.addresses[$0] }.filter { !seeds.contains($0) })
         topology?.changed()

@@ -12,9 +12,13 @@ final class SentinelWatch {
     private var hearing: RedisConnector!
     private var timer: LoopTimer?
     private var isPolling = false
+    /// The master that was, and until when a Sentinel that still names it is one that has not heard yet.
+    private var former: (address: RedisConfiguration.Address, untilUs: Int64)?
 
     /// What is published may be lost.
     static let pollUs: Int64 = 500_000
+    /// Within this all Sentinels that can hear of a new master have.
+    private static let lagUs: Int64 = 10_000_000
     private static let answerUs: Int64 = 300_000
     private static let switched = "+switch-master"
 
@@ -55,7 +59,12 @@ final class SentinelWatch {
             asking.tryAnother()
             return master
         }
-        learn(.tcp(host: parts[0], port: port))
+        let address = RedisConfiguration.Address.tcp(host: parts[0], port: port)
+        if let former, former.address == address, loop.nowUs < former.untilUs {
+            asking.tryAnother()
+        } else {
+            learn(address)
+        }
         return master
     }
 
@@ -76,7 +85,10 @@ final class SentinelWatch {
     private func heard(_ message: ReplyView) {
         guard message.count == 3, message[0].bytes == "message" else { return }
         let words = message[2].bytes.string.split(separator: " ")
-        guard words.count == 5, words[0] == name, let port = Int(words[4]) else { return }
+        guard words.count == 5, words[0] == name, let formerPort = Int(words[2]), let port = Int(words[4]) else {
+            return
+        }
+        former = (.tcp(host: String(words[1]), port: formerPort), loop.nowUs + SentinelWatch.lagUs)
         learn(.tcp(host: String(words[3]), port: port))
     }
 

@@ -30,6 +30,15 @@ struct SlotMap {
         return addresses.count - 1
     }
 
+    /// A node that announces a name (`host:port@bus,name`) is the same under both; redirections may use either.
+    private mutating func know(_ address: RedisConfiguration.Address, byName text: Substring) {
+        guard let comma = text.firstIndex(of: ","), case .tcp(_, let port) = address else { return }
+        let name = text[text.index(after: comma)...].prefix { $0 != "," }
+        if name.isEmpty { return }
+        let alias = RedisConfiguration.Address.tcp(host: String(name), port: port)
+        numbers[alias] = number(of: address)
+    }
+
     /// A node said that a slot is served by another.
     mutating func move(slot: Int, to address: RedisConfiguration.Address) -> Int {
         let number = number(of: address)
@@ -53,6 +62,7 @@ struct SlotMap {
                 let place = words[1].split(separator: "@").first,
                 let address = Redirection.address(place, answering)
             else { continue }
+            know(address, byName: words[1])
             if flags.contains("noaddr") || flags.contains("handshake") { continue }
             let number = UInt16(number(of: address))
             if !flags.contains("fail") { able.insert(Int(number)) }
