@@ -67,7 +67,8 @@ final class StockStorm: Sendable {
             let body = #"{"productId":"\#(sku)","quantity":\#(quantity),"allocation":"any"\#(life)}"#
             send(port, "POST", "/api/reservations", body, keeps: .reservation)
         case 8...9:
-            let body = #"{"lines":[\#(line("A")),\#(line("B"))]\#(life)}"#
+            let lines = StockStorm.skus.prefix(random.int(2...3)).map(line).joined(separator: ",")
+            let body = #"{"lines":[\#(lines)]\#(life)}"#
             send(port, "POST", "/api/reservations", body, keeps: .reservation)
         case 10...12: if let hold { send(port, "PUT", "/api/reservations/\(hold)/confirm", nil) }
         case 13...14: if let hold { send(port, "PUT", "/api/reservations/\(hold)/cancel", nil) }
