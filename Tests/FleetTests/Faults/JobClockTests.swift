@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// A replica whose clock is five minutes off changes no start, slot or lease: Redis's clock is everybody's.
-@Suite struct JobClockFleetTests {
+@Suite struct JobClockTests {
     private static func replica(_ redis: RedisServer, offsetMs: Int) async throws -> Replica {
         try await Replica(
             ["serve", "--redis", redis.url, "--services", "jobs", "--loops", "1", "--with-worker"],
@@ -34,40 +34,40 @@ import Testing
 
     @Test func aClockThatIsOffDecidesNothing() async throws {
         let redis = try RedisServer()
-        let ahead = try await JobClockFleetTests.replica(redis, offsetMs: 300_000)
-        let behind = try await JobClockFleetTests.replica(redis, offsetMs: -300_000)
+        let ahead = try await JobClockTests.replica(redis, offsetMs: 300_000)
+        let behind = try await JobClockTests.replica(redis, offsetMs: -300_000)
         for (one, other) in [(ahead, behind), (behind, ahead)] {
             func nowMs() -> Int { Int(WallClock.nowUs() / 1000) }
-            let long = try JobClockFleetTests.create(
+            let long = try JobClockTests.create(
                 one, #"{"name":"long","type":"simulated","config":{"durationMs":4000}}"#)
             // The first slot of a schedule, and of an edited one.
             let tick = #"{"name":"tick","type":"simulated","schedule":"@every 1s"}"#
             let beforeMs = nowMs()
-            let schedule = try JobClockFleetTests.create(one, tick)
-            let firstMs = try #require(JobClockFleetTests.time(try JobClockFleetTests.job(one, schedule)["nextRun"]))
+            let schedule = try JobClockTests.create(one, tick)
+            let firstMs = try #require(JobClockTests.time(try JobClockTests.job(one, schedule)["nextRun"]))
             #expect(firstMs > beforeMs && firstMs <= nowMs() + 1000, "\(firstMs) at \(nowMs())")
             #expect(try other.request("PUT", "/api/jobs/\(schedule)", body: tick).status == 200)
             #expect(
                 try await eventually {
-                    guard case .int(let count)? = try JobClockFleetTests.job(other, schedule)["successCount"] else {
+                    guard case .int(let count)? = try JobClockTests.job(other, schedule)["successCount"] else {
                         return false
                     }
                     return count >= 3
                 })
             #expect(try other.request("POST", "/api/jobs/\(schedule)/cancel").status == 200)
-            #expect(try JobClockFleetTests.job(one, schedule)["skippedSlots"] ?? .int(0) == .int(0))
+            #expect(try JobClockTests.job(one, schedule)["skippedSlots"] ?? .int(0) == .int(0))
             // A start.
             let dueMs = nowMs() + 1500
-            let later = try JobClockFleetTests.create(
+            let later = try JobClockTests.create(
                 one, #"{"name":"later","type":"simulated","runAt":"\#(Timestamp(us: Int64(dueMs) * 1000).rfc3339)"}"#)
             #expect(
-                try await eventually { try JobClockFleetTests.job(other, later)["status"] == .string("completed") })
+                try await eventually { try JobClockTests.job(other, later)["status"] == .string("completed") })
             let startMs = try #require(
-                JobClockFleetTests.time(try JobClockFleetTests.job(one, later)["startedAt"]))
+                JobClockTests.time(try JobClockTests.job(one, later)["startedAt"]))
             #expect(startMs >= dueMs)
             // A lease: to a clock that is ahead it would have been over long ago.
             #expect(
-                try await eventually { try JobClockFleetTests.job(other, long)["status"] == .string("completed") })
+                try await eventually { try JobClockTests.job(other, long)["status"] == .string("completed") })
             guard case .array(let history)? = try one.request("GET", "/api/jobs/\(long)/history").json else {
                 throw SetUpFailure("no history")
             }

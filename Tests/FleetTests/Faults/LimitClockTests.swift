@@ -6,7 +6,7 @@ import Testing
 
 extension Fleet {
     /// Replicas whose clocks are five minutes apart decide as one: rules of time are judged by Redis's clock.
-    @Suite(.serialized) struct ClockFleetTests {
+    @Suite(.serialized) struct LimitClockTests {
         private static let offsetsMs = [-300_000, 0, 300_000]
 
         private static func fleet(_ redis: RedisServer) async throws -> [Replica] {
