@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Services
 import TestSupport
@@ -90,7 +91,7 @@ extension Security {
                 inet_pton(AF_INET, address, &end.sin_addr)
                 return end
             }
-            func call(_ function: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32, _ end: sockaddr_in) -> Bool {
+            func call(_ function: (Int32, UnsafePointer<sockaddr>?, socklen_t) -> Int32, _ end: sockaddr_in) -> Bool {
                 withUnsafeBytes(of: end) { bytes in
                     bytes.withMemoryRebound(to: sockaddr.self) {
                         function(descriptor, $0.baseAddress!, socklen_t(bytes.count)) == 0
@@ -98,7 +99,7 @@ extension Security {
                 }
             }
             let isConnected =
-                call(bind, end(address, port: 0)) && call(Glibc.connect, end("127.0.0.1", port: server.port))
+                call(qm_bind, end(address, port: 0)) && call(qm_connect, end("127.0.0.1", port: server.port))
             guard isConnected else { throw SetUpFailure("no connection from \(address)") }
             return HTTPConnection(descriptor: descriptor)
         }
