@@ -67,6 +67,10 @@ struct TrustedProxiesTests {
 
     @Test func forwardedForComesFirst() {
         #expect(client("10.9.9.9", xff: ["192.0.2.1"], forwarded: ["for=192.0.2.2"]) == "192.0.2.1")
+        // The proxy wrote the one, whatever it says; the other may be the client's own.
+        for unreadable in [[""], ["unknown"], ["_hidden"], ["1.1.1.1, unknown"], ["", ""]] {
+            #expect(client("10.9.9.9", xff: unreadable, forwarded: ["for=192.0.2.2"]) == "10.9.9.9", "\(unreadable)")
+        }
     }
 
     private func client(_ peer: String?, xff: [String] = [], forwarded: [String] = []) -> String? {

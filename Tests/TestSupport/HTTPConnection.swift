@@ -35,6 +35,9 @@ public final class HTTPConnection {
 
     public init(_ address: Sockets.Address) throws { socket = try BlockingSocket(address) }
 
+    /// Takes over a connected socket.
+    public init(descriptor: Int32) { socket = BlockingSocket(descriptor: descriptor) }
+
     /// Sends one request and reads its answer.
     public func request(
         _ method: String, _ target: String, headers: [(String, String)] = [], body: String? = nil

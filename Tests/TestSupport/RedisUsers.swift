@@ -31,7 +31,10 @@ enum RedisUsers {
         return words.flatMap { word in
             if word.hasPrefix("#") { return [">test-\(words[1])"] }
             guard word.contains("~qm:") || word.contains("&qm:") else { return [String(word)] }
-            return [String(word), String(word).replacing("qm:", with: "t[0-9]*:")]
+            // The last word of a selector closes it: `(+xadd ~qm:audit)`.
+            let end = word.hasSuffix(")") ? ")" : ""
+            let pattern = String(word.dropLast(end.count))
+            return [pattern, pattern.replacing("qm:", with: "t[0-9]*:") + end]
         }.joined(separator: " ")
     }
 

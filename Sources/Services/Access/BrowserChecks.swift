@@ -8,7 +8,7 @@ struct BrowserChecks {
     private let proxies: TrustedProxies
     /// In lower case, with a port where only that port is meant.
     private let allowedHosts: Set<String>
-    /// The last Host that was found to be good: nearly every request has the same.
+    /// The last Host that is ours whoever asks for it: nearly every request has the same.
     private var lastHost: [UInt8] = []
 
     init(proxies: TrustedProxies, allowedHosts: [String]) {
@@ -22,13 +22,14 @@ struct BrowserChecks {
     mutating func refusal(ofHost exchange: Exchange) -> Problem? {
         let host = exchange.host
         if host.isEmpty || lastHost.withByteView({ $0 == host }) { return nil }
-        guard isOurs(host) || proxies.isConfigured(PeerAddress(exchange.peer)) else {
-            return Problem(
-                .forbidden,
-                "without tokens, only the hosts of --allowed-hosts are answered for, and those without a dot")
+        if isOurs(host) {
+            lastHost = host.array
+            return nil
         }
-        lastHost = host.array
-        return nil
+        // Good for this peer alone, so it is not remembered: a browser may come under the same name by another way.
+        if proxies.isConfigured(PeerAddress(exchange.peer)) { return nil }
+        return Problem(
+            .forbidden, "without tokens, only the hosts of --allowed-hosts are answered for, and those without a dot")
     }
 
     /// Why a browser's request that may change something is refused: it comes from a page of another origin, or its body

@@ -39,6 +39,9 @@ public struct TrustedProxies: Sendable {
 
     /// The address of the client: the peer's, or, when the peer is trusted, the rightmost untrusted address of
     /// `X-Forwarded-For`, else of `Forwarded` (RFC 7239). nil when only a unix socket is known.
+    ///
+    /// A proxy that writes the one passes on the other as the client sent it: with any `X-Forwarded-For`, readable or not,
+    /// `Forwarded` says nothing.
     public func clientAddress(_ exchange: Exchange, peer: PeerAddress) -> IPAddress? {
         clientAddress(peer: peer) { exchange.headers($0, $1) }
     }
@@ -47,25 +50,27 @@ public struct TrustedProxies: Sendable {
     func clientAddress(peer: PeerAddress, headers: (StaticString, (ByteView) -> Void) -> Void) -> IPAddress? {
         let peerAddress: IPAddress? = if case .ip(let address) = peer { address } else { nil }
         guard trusts(peer) else { return peerAddress }
-        return forwarded("x-forwarded-for", headers) { $0 } ?? forwarded("forwarded", headers, forValue) ?? peerAddress
+        let said = forwarded("x-forwarded-for", headers) { $0 } ?? forwarded("forwarded", headers, forValue)
+        return (said ?? nil) ?? peerAddress
     }
 
     /// Walks a header's list from its right end; stops at the first untrusted address. An entry that is no address
     /// ends the walk at the last trusted one: whoever wrote it could write anything left of it.
+    /// - Returns: `.none` when there is no such field, `.some(nil)` when no address can be read from its right end.
     private func forwarded(
         _ header: StaticString, _ headers: (StaticString, (ByteView) -> Void) -> Void,
         _ addressPart: (ByteView) -> ByteView?
-    ) -> IPAddress? {
+    ) -> IPAddress?? {
         var fieldCount = 0
         var only = ByteView.empty
         headers(header) { value in
             fieldCount += 1
             only = value
         }
-        if fieldCount == 0 { return nil }
+        if fieldCount == 0 { return .none }
         // One proxy and one address is what nearly every request has.
         if fieldCount == 1, only.firstIndex(of: UInt8(ascii: ",")) == nil {
-            return addressPart(only).flatMap { IPAddress(withoutPort($0)) }
+            return .some(addressPart(only).flatMap { IPAddress(withoutPort($0)) })
         }
         var entries: [ByteView] = []
         headers(header) { value in
@@ -78,11 +83,11 @@ public struct TrustedProxies: Sendable {
         }
         var last: IPAddress?
         for entry in entries.reversed() {
-            guard let part = addressPart(entry), let address = IPAddress(withoutPort(part)) else { return last }
+            guard let part = addressPart(entry), let address = IPAddress(withoutPort(part)) else { return .some(last) }
             last = address
             if !trusts(address) { return address }
         }
-        return last
+        return .some(last)
     }
 
     /// The `for=` value of one element of a `Forwarded` header.

@@ -1,3 +1,5 @@
+import CLinux
+import Glibc
 import Services
 import TestSupport
 import Testing
@@ -61,6 +63,45 @@ extension Security {
             #expect(try raw(guarded, "GET", "/api/rate-limits", host: "shop.example.com", bearer("t")).status == 200)
             let proxied = try TestServer(redis: redis) { $0.trustedProxies = [AddressBlock("127.0.0.1")!] }
             #expect(try raw(proxied, "GET", "/api/rate-limits", host: "shop.example.com").status == 200)
+        }
+
+        /// What a proxy may ask for, a browser that comes by itself may not, also right after the proxy did.
+        @Test func aHostOfAProxyIsNobodyElses() throws {
+            let server = try TestServer(redis: try RedisServer.shared) {
+                $0.trustedProxies = [AddressBlock("127.0.0.2")!]
+            }
+            let proxy = try connect(from: "127.0.0.2", to: server)
+            let browser = try server.connect()
+            let request = "GET /api/rate-limits HTTP/1.1\r\nHost: shop.example.com\r\n\r\n"
+            for _ in 0..<2 {
+                for (connection, status) in [(proxy, 200), (browser, 403)] {
+                    try connection.send([Array(request.utf8)])
+                    #expect(try connection.receive().status == status)
+                }
+            }
+        }
+
+        /// - Parameter address: of the loopback.
+        private func connect(from address: String, to server: TestServer) throws -> HTTPConnection {
+            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            func end(_ address: String, port: Int) -> sockaddr_in {
+                var end = sockaddr_in()
+                end.sin_family = sa_family_t(AF_INET)
+                end.sin_port = in_port_t(port).bigEndian
+                inet_pton(AF_INET, address, &end.sin_addr)
+                return end
+            }
+            func call(_ function: (Int32, UnsafePointer<sockaddr>?, socklen_t) -> Int32, _ end: sockaddr_in) -> Bool {
+                withUnsafeBytes(of: end) { bytes in
+                    bytes.withMemoryRebound(to: sockaddr.self) {
+                        function(descriptor, $0.baseAddress!, socklen_t(bytes.count)) == 0
+                    }
+                }
+            }
+            let isConnected =
+                call(qm_bind, end(address, port: 0)) && call(qm_connect, end("127.0.0.1", port: server.port))
+            guard isConnected else { throw SetUpFailure("no connection from \(address)") }
+            return HTTPConnection(descriptor: descriptor)
         }
 
         @Test func pagesOfOtherOriginsChangeNothing() throws {

@@ -71,6 +71,19 @@ extension Fleet {
             #expect(check.code == 0, "\(check.said)")
         }
 
+        /// Whom to believe is nobody's guess: what the manifest says has to be replaced before anything starts.
+        @Test func whoIsBelievedHasToBeSaid() async throws {
+            let lines = try Tree.text("deploy/kubernetes/server.yaml").split(separator: "\n")
+            let line = try #require(lines.first { $0.contains("name: QM_TRUSTED_PROXIES") })
+            let value = try #require(line.split(separator: " ").last).filter { $0 != "}" }
+            let words = ["env", "QM_TRUSTED_PROXIES=\(value)", try Tree.executable, "check-config"]
+            let program = try await Tool.run(words)
+            #expect(program.code == 78 && program.said.contains(value), "\(program.said)")
+            #expect(program.said.contains("TRUSTED_PROXIES") || program.said.contains("trusted-proxies"))
+            let nobody = try await Tool.run(["env", "QM_TRUSTED_PROXIES=", try Tree.executable, "check-config"])
+            #expect(nobody.code == 0, "\(nobody.said)")
+        }
+
         @Test func theImagesProgramAnswersItsOwnHealthCheck() async throws {
             let lines = try Tree.text("deploy/docker/Dockerfile")
             #expect(lines.contains(#"CMD ["quartermaster", "health"]"#) && lines.contains("USER 65532:65532"))

@@ -4,6 +4,7 @@ usage: check.py ROOT        prints what is wrong, a line each, and ends with 1 i
 """
 import json
 import pathlib
+import re
 import sys
 
 import jsonschema
@@ -82,6 +83,7 @@ def kubernetes():
         expect(len(scalers) == 1, f"{name}: has {len(scalers)} autoscalers")
         for scaler in scalers:
             expect(scaler["spec"]["minReplicas"] >= 2, f"{name}: one alone is no fleet")
+            expect("replicas" not in deployment["spec"], f"{name}: each apply would undo what its autoscaler did")
     for service in kinds["Service"].values():
         selected = [
             d
@@ -91,6 +93,29 @@ def kubernetes():
         expect(len(selected) == 1, "the service selects other pods than the servers'")
         names = {port["name"] for d in selected for c in d["spec"]["template"]["spec"]["containers"] for port in c["ports"]}
         expect({port["targetPort"] for port in service["spec"]["ports"]} <= names, "the service's port is no container's")
+    ingress(kinds)
+
+
+def ingress(kinds):
+    """What the ingress asks is there, and it passes on nothing of a client's that nginx/fleet.conf does not."""
+    for document in kinds["Ingress"].values():
+        for rule in document["spec"]["rules"]:
+            for path in rule["http"]["paths"]:
+                service = path["backend"]["service"]
+                ports = kinds["Service"].get(service["name"], {}).get("spec", {}).get("ports", [])
+                expect(service["port"] in [{"name": port["name"]} for port in ports], f"ingress: there is no {service}")
+    controller = kinds["ConfigMap"]["ingress-nginx-controller"]
+    namespace, _, name = controller["data"]["proxy-set-headers"].partition("/")
+    headers = kinds["ConfigMap"].get(name, {"data": {}, "metadata": {}})
+    expect(headers["metadata"].get("namespace") == namespace, f"ingress: there is no {namespace}/{name}")
+    for key in ("use-forwarded-headers", "compute-full-forwarded-for", "use-proxy-protocol"):
+        expect(controller["data"].get(key) == "false", f"ingress: {key} lets clients say who they are")
+    conf = (root / "deploy/nginx/fleet.conf").read_text()
+    # Those that nginx empties, or passes on from a proxy of our own only; the others the controller writes itself.
+    dropped = set(re.findall(r"proxy_set_header (\S+) (?:\$quartermaster_\w+|\"\");", conf))
+    dropped -= {"Connection", "X-Forwarded-For"}
+    cleared = {key for key, value in headers["data"].items() if value == ""}
+    expect(len(dropped) >= 8 and dropped == cleared, f"ingress: clears {cleared} of {dropped}")
 
 
 def compose():
@@ -111,10 +136,19 @@ def compose():
                 expect((path.parent / source).exists(), f"{name}: there is no {source}")
             else:
                 expect(source in document["volumes"], f"{name}: there is no volume {source}")
+        expect(service["restart"] in ("always", "unless-stopped"), f"{name}: stays down after the machine was started")
         if "build" in service:
             context = path.parent / service["build"]["context"]
             expect((context / service["build"]["dockerfile"]).exists(), f"{name}: there is no Dockerfile")
             expect("--redis" not in service["command"], f"{name}: the URL, which has a password, is in the command line")
+    # Redis goes into `dir` as soon as it reads the word, so it has to be there: it cannot be put right on the command line.
+    lines = (root / "deploy/redis/redis.conf").read_text().splitlines()
+    folders = [line.split()[1] for line in lines if line.startswith("dir ")]
+    redis = services["redis"]
+    expect("--dir" not in redis["command"], "redis: its directory is redis.conf's to say")
+    expect([redis.get("working_dir")] == folders, f"redis: the image gives it {redis.get('working_dir')}, not {folders}")
+    mounted = [volume.split(":")[1] for volume in redis["volumes"] if volume.split(":")[0] in document["volumes"]]
+    expect(mounted == folders, f"redis: keeps {mounted}, not {folders}")
     # What the balancer's start puts in place of the file's own addresses.
     lines = (root / "deploy/nginx/fleet.conf").read_text()
     words = services["balancer"]["command"][-1]
