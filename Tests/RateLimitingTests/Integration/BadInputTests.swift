@@ -71,7 +71,9 @@ extension Integration {
             let redis = try RedisServer()
             let server = try TestServer(redis: redis)
             try server.rule(#"{"name":"good","strategy":"fixed_window","limit":5,"window":"1d"}"#)
-            #expect(blockingUntil { (try? redis.redis("EXISTS", server.prefix + "replicas")) == "1" })
+            // Both are written when it suits the server, the audit log after the rule's answer.
+            let late = ["replicas", "audit"].map { server.prefix + $0 }
+            #expect(blockingUntil { (try? redis.redis("EXISTS", late[0], late[1])) == "2" })
             let before = try redis.redis("HGETALL", server.prefix + "ratelimit:{rules}:rules")
             let keys = try redis.redis("DBSIZE")
             let connection = try server.connect()
