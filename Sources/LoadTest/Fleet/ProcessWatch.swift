@@ -58,7 +58,8 @@ final class ProcessWatch {
             defer { isLooking = false }
             for process in await control.processes() {
                 guard let pid = process.pid else { continue }
-                if let sample = ProcessSample(pid: pid) {
+                // Redis says itself, and more exactly, what it holds.
+                if process.role != "redis", let sample = ProcessSample(pid: pid) {
                     add(Series(name: process.name, pid: pid, unit: .residentKiB), Double(sample.residentKiB))
                 }
                 if let count = ProcessWatch.descriptors(of: pid) {
