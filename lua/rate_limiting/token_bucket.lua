@@ -9,7 +9,7 @@
 --         not, since its tokens come back from then on. A key outlives fullness by up to a quarter of the time to it
 --         A refund with a receipt: what was consumed then drains like all else, so at most `amount` less what has drained
 --         since is given back, at the present rate; void once that is nothing. More may be left of it (what was used
---         before it drains first), but who knows what of that was given back itself: never more than is surely its own.
+--         before it drains first), but who knows what of that was given back itself: never more than surely its own.
 -- COST    O(1)
 local arity = 4
 local rate_text, unit_text, capacity = ARGV[p], ARGV[p + 1], ARGV[p + 2] + 0

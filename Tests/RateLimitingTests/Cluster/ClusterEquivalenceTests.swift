@@ -68,11 +68,17 @@ extension Integration.Clusters {
                     try #require(Self.results(answers.0) == Self.results(answers.1), "\(place): refund")
                 case 1, 2:
                     guard let (subject, receipt) = receipts.isEmpty ? nil : receipts.removeLast() else { continue }
-                    let answers = try both(
-                        "/refund",
-                        ("{\(subject),\"receipt\":\"\(receipt.0)\"}", "{\(subject),\"receipt\":\"\(receipt.1)\"}"))
+                    let bodies = (
+                        "{\(subject),\"receipt\":\"\(receipt.0)\"}", "{\(subject),\"receipt\":\"\(receipt.1)\"}"
+                    )
+                    let answers = try both("/refund", bodies)
                     try #require(
                         Self.results(answers.0) == Self.results(answers.1), "\(place): receipt of \(subject)")
+                    // Once: the same again is answered alike.
+                    let again = try both("/refund", bodies)
+                    try #require(
+                        Self.results(again.0) == Self.results(answers.0)
+                            && Self.results(again.1) == Self.results(answers.1), "\(place): again")
                 case 3 where random.oneIn(3):
                     let body = "{\(subject)}"
                     let answers = try both("/reset", (body, body))
