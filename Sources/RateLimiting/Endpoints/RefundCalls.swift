@@ -45,7 +45,7 @@ struct RefundCalls {
         }
         var failure: RedisError?
         var answers = 0
-        for (group, indices) in groups {
+        for (group, indices) in groups.sorted(by: { $0.value[0] < $1.value[0] }) {
             let rules = PolicySet(rules: indices.map { policies.rules[$0] }, enforcingCount: indices.count)
             let arguments = RefundScript.arguments(
                 rules, amount: amount, receiptUs: group.receiptUs, marksReceipts: receipt != nil,
@@ -81,7 +81,8 @@ struct RefundCalls {
     /// Whether a bucket may have drained faster since the receipt than it does by its rule's present rate: then nobody knows
     /// what is left of the receipt's. A change takes a second to bind everywhere, and nodes' clocks may differ by another.
     private static func isOutdated(_ receipt: Receipt?, _ rule: Rule) -> Bool {
-        guard rule.version > 1, case .limit(.tokenBucket) = rule.effect, let part = receipt?.part(of: rule) else {
+        guard rule.version > 1, case .limit(.tokenBucket) = rule.effect, let part = receipt?.part(of: rule)
+        else {
             return false
         }
         return Int64(part.moment.us) <= rule.updatedAtUs + 2_000_000

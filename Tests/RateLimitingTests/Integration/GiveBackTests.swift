@@ -74,18 +74,18 @@ extension Integration {
         /// Requests that came in one call have receipts of their own.
         @Test func requestsOfOneCall() throws {
             let server = try TestServer(redis: try RedisServer.shared)
-            try server.rule("{\"name\":\"r\",\(Self.strategies[1])}")
-            let connection = try server.connect()
-            let check = HTTPConnection.encode(
-                "POST", "/api/rate-limits/check", body: #"{"identifier":"ann","cost":2,"receipt":true}"#)
-            try connection.send(Array(repeating: check, count: 5))
-            let receipts = try (0..<5).map { _ in try #require(try connection.receive()["receipt"]?.string) }
-            #expect(Set(receipts).count == 5)
-            for (i, receipt) in receipts.enumerated() {
-                let body = "{\"identifier\":\"ann\",\"receipt\":\"\(receipt)\"}"
-                let refund = try connection.request("POST", "/api/rate-limits/refund", body: body)
-                #expect(refund["results"]?.elements.first?["remaining"]?.int == 2 * i + 2, "\(refund.text)")
+            try server.rule(#"{"name":"r","strategy":"fixed_window","limit":1000,"window":"366d"}"#)
+            let crowd = try Crowd([server], count: 40)
+            let check = #"{"identifier":"ann","cost":2,"receipt":true}"#
+            var receipts: [String] = []
+            try crowd.post("/api/rate-limits/check", Array(repeating: check, count: 400)) { answer in
+                receipts.append(try #require(answer["receipt"]?.string))
             }
+            #expect(Set(receipts).count == 400)
+            let refunds = receipts.map { "{\"identifier\":\"ann\",\"receipt\":\"\($0)\"}" }
+            try crowd.post("/api/rate-limits/refund", refunds + refunds) { #expect($0.text.contains("refunded")) }
+            let rest = try server.check(#"{"identifier":"ann","peek":true}"#)
+            #expect(rest.remaining == 1000, "\(rest.text)")
         }
 
         /// What drained at another rate is not known by the present one.
