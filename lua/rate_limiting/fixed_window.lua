@@ -42,5 +42,5 @@ local function refund(key, amount, receipt)
   if not found then return 'nothing' end
   used = used > amount and used - amount or 0
   save(key)
-  return 'refunded'
+  return 'refunded', from + window - now
 end

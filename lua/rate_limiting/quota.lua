@@ -58,5 +58,5 @@ local function refund(key, amount, receipt)
   if not found then return 'nothing' end
   used = used > amount and used - amount or 0
   save(key)
-  return 'refunded'
+  return 'refunded', ends - now
 end

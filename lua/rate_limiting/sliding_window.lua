@@ -85,5 +85,5 @@ local function refund(key, amount, receipt)
   count = math.min(amount, count)
   redis.call('ZREMRANGEBYRANK', key, last - count + 1, last)
   used = used - count
-  return 'refunded'
+  return 'refunded', (receipt or at) + window - now
 end

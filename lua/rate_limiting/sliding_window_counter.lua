@@ -82,5 +82,5 @@ local function refund(key, amount, receipt)
     previous = previous > amount and previous - amount or 0
   end
   save(key)
-  return 'refunded'
+  return 'refunded', (back == from and 2 or 1) * window + from - now
 end

@@ -7,6 +7,9 @@
 -- RETURNS see check_one
 -- EFFECTS see check_one; the key of a bucket that begins below its capacity is written by the first request, allowed or
 --         not, since its tokens come back from then on. A key outlives fullness by up to a quarter of the time to it
+--         A refund with a receipt: what was consumed then drains like all else, so at most `amount` less what has drained
+--         since is given back, at the present rate; void once that is nothing. More may be left of it (what was used
+--         before it drains first), but who knows what of that was given back itself: never more than surely its own.
 -- COST    O(1)
 local arity = 4
 local rate_text, unit_text, capacity = ARGV[p], ARGV[p + 1], ARGV[p + 2] + 0
@@ -94,10 +97,16 @@ local function save(key)
   store(key, format(form, used, at), ceil((last - now) / 1000) + afterlife, used > 0 and last <= ends)
 end
 
-local function refund(key, amount)
+local function refund(key, amount, receipt)
+  local back = amount * unit
+  if receipt then
+    -- By the state's time, which may be ahead of the clock: that far it has drained.
+    back = math.min(back, 9007199254740991) - (at - receipt) * rate
+    if receipt > at or back <= 0 then return 'void' end
+  end
   if not found then return 'nothing' end
-  local left = used - amount * unit
+  local left = used - back
   used = left > 0 and left or 0
   save(key)
-  return 'refunded'
+  return 'refunded', ceil(back / rate) + at - now
 end

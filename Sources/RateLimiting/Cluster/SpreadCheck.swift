@@ -114,7 +114,7 @@ final class SpreadCheck {
     /// What the parts say together, as one Redis would have said it; rules whose slot did not answer are left out.
     private func merged() -> Decision {
         var outcomes: [Outcome?] = Array(repeating: nil, count: policies.rules.count)
-        var times = Array(repeating: 0, count: policies.rules.count)
+        var times = Array(repeating: Moment(us: 0), count: policies.rules.count)
         var leases: [String] = []
         var known: Subjects = []
         for part in parts {
@@ -122,7 +122,7 @@ final class SpreadCheck {
             known.formUnion(part.part.policies.subjects)
             for (place, index) in part.part.indices.enumerated() {
                 outcomes[index] = answer.outcome(place)
-                times[index] = answer.nowUs ?? 0
+                times[index] = answer.moment ?? Moment(us: 0)
             }
             if let lease = answer.leaseID { leases.append(lease) }
         }
@@ -137,7 +137,7 @@ final class SpreadCheck {
         let found = indices.map { outcomes[$0]! }
         return Decision(
             isAllowed: refusal == nil, reason: refusal ?? (isUnchecked ? .storeUnavailable : .allowed),
-            nowUs: times.max(), policies: answered, first: found[0], others: Array(found.dropFirst()),
+            nowUs: times.map(\.us).max(), policies: answered, first: found[0], others: Array(found.dropFirst()),
             hasOutcomes: true, leaseID: refusal == nil && !leases.isEmpty ? leases.joined(separator: ",") : nil,
             times: indices.map { times[$0] })
     }

@@ -10,6 +10,7 @@ final class GiveBackEndpoints {
     private let store: RuleStore
     private let rules: RuleEndpoints
     private let context: ServiceContext
+    private let calls: RefundCalls
     private let parser = CheckParser()
 
     init(limiter: Limiter, store: RuleStore, rules: RuleEndpoints) {
@@ -17,11 +18,12 @@ final class GiveBackEndpoints {
         self.store = store
         self.rules = rules
         context = store.context
+        calls = RefundCalls(limiter: limiter, redis: context.redis)
     }
 
     func add(to routes: Routes) {
-        routes.on(.post, "/api/rate-limits/refund", role: .check) { [unowned self] exchange, _ in
-            try await refund(exchange)
+        routes.on(.post, "/api/rate-limits/refund", role: .check) { [unowned self] exchange, caller in
+            try await refund(exchange, caller)
         }
         routes.on(.post, "/api/rate-limits/reset", role: .admin) { [unowned self] exchange, _ in
             try await reset(exchange)
@@ -36,13 +38,15 @@ final class GiveBackEndpoints {
         var receipt: Receipt?
     }
 
-    private func refund(_ exchange: Exchange) async throws {
+    private func refund(_ exchange: Exchange, _ caller: Caller) async throws {
+        let idempotencyKey = try IdempotencyKey(exchange, caller: caller)
         let target = try target(exchange, takesAmount: true)
         guard let (policies, keys) = try await prepare(target) else {
             return exchange.reply(200, json: .object([.init("results", .array([]))]))
         }
         limiter.willGiveBack(keys)
-        let words = try await run(policies, keys, target)
+        let words = try await calls.run(
+            policies, keys, amount: target.amount, receipt: target.receipt, under: idempotencyKey)
         await announce(keys)
         if words.allSatisfy({ $0.word == "unsupported" }) {
             throw Problem(.impossible, "leases of a concurrency rule are released, not refunded")
@@ -56,51 +60,6 @@ final class GiveBackEndpoints {
             return JSONValue.object(members)
         }
         exchange.reply(200, json: .object([.init("results", .array(results))]))
-    }
-
-    /// What the refund script says per rule: one call with one Redis, and one per slot on a cluster. Where some of several
-    /// slots fail, their rules' word is `unavailable` (nothing was given back) or `unknown` (it may have been).
-    private func run(
-        _ policies: PolicySet, _ keys: [[UInt8]], _ target: Target
-    ) async throws -> [(word: String, remaining: Int)] {
-        var words = Array(repeating: (word: "unavailable", remaining: 0), count: keys.count)
-        let groups = Dictionary(grouping: keys.indices) { i in
-            Group(
-                slot: context.redis.isCluster ? keys[i].withByteView { RedisSlot.of($0) } : 0,
-                receiptUs: target.receipt?.part(of: policies.rules[i].rule)?.nowUs)
-        }
-        var failure: RedisError?
-        var answers = 0
-        for (group, indices) in groups {
-            let rules = PolicySet(rules: indices.map { policies.rules[$0] }, enforcingCount: indices.count)
-            let arguments = RefundScript.arguments(
-                rules, amount: target.receipt?.cost ?? target.amount, receiptUs: group.receiptUs,
-                periods: limiter.periods(of: rules))
-            do throws(RedisError) {
-                let reply = try await context.redis.run(
-                    RateLimitScripts.refund, keys: indices.map { String(decoding: keys[$0], as: UTF8.self) },
-                    arguments: arguments, budgetUs: 1_000_000)
-                guard case .array(let parts) = reply, parts.count >= indices.count * 2 else {
-                    throw RedisError.unexpectedReply("refund")
-                }
-                answers += 1
-                for (place, i) in indices.enumerated() {
-                    words[i] = (parts[2 * place].string ?? "", parts[2 * place + 1].int ?? 0)
-                }
-            } catch {
-                failure = error
-                if error.mayHaveRun { for i in indices { words[i].word = "unknown" } }
-            }
-        }
-        if answers == 0, let failure { throw failure }
-        return words
-    }
-
-    /// What one call of the refund script is about.
-    private struct Group: Hashable {
-        let slot: Int
-        /// The clock at the decision that the receipt names.
-        let receiptUs: Int?
     }
 
     private func reset(_ exchange: Exchange) async throws {
@@ -126,9 +85,13 @@ final class GiveBackEndpoints {
         var target = Target(question: .object(members.filter { !own.contains($0.key) }))
         target.rule = try fields.string("rule", max: RuleDraft.longestName)
         if takesAmount {
-            target.amount = try fields.int("amount", in: 1...CheckRequest.largestCost) ?? 1
+            let amount = try fields.int("amount", in: 1...CheckRequest.largestCost)
             target.receipt = try fields.string("receipt", max: 8192).map { text throws(Problem) in
                 try Receipt(text: text)
+            }
+            target.amount = target.receipt?.cost ?? amount ?? 1
+            if let amount, amount != target.amount {
+                throw Problem.field("amount", "differs from the receipt's cost, which is given back as a whole")
             }
         }
         try fields.finish()

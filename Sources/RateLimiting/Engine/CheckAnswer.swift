@@ -57,7 +57,8 @@ struct CheckAnswer {
             first: outcomes[start],
             others: policies.isSingle ? [] : Array(outcomes[start + 1..<start + policies.rules.count]),
             hasOutcomes: true,
-            leaseID: policies.takesLeases && refusal == nil && !batch.isPeek ? leaseID(ordinal) : nil)
+            leaseID: policies.takesLeases && refusal == nil && !batch.isPeek ? leaseID(ordinal) : nil,
+            ordinal: ordinal)
     }
 
     /// The leases that a request took, as its holder names them.

@@ -42,12 +42,16 @@ enum CheckScript {
     }
 }
 
-/// Writes the arguments of the refund script: now, amount, the receipt's time, then per rule its strategy and parameters.
+/// Writes the arguments of the refund script: now, amount, the receipt's time, what is marked, then per rule its strategy
+/// and parameters.
 enum RefundScript {
     static func arguments(
-        _ policies: PolicySet, amount: Int, receiptUs: Int?, periods: [Int32: [Int64]]
+        _ policies: PolicySet, amount: Int, receiptUs: Int?, marksReceipts: Bool = false, bodyDigest: String = "",
+        periods: [Int32: [Int64]]
     ) -> [String] {
-        var arguments = ["", String(amount), receiptUs.map { String($0) } ?? ""]
+        var arguments = [
+            "", String(amount), receiptUs.map { String($0) } ?? "", marksReceipts ? "once" : "", bodyDigest,
+        ]
         for rule in policies.rules {
             arguments.append(rule.strategy!.name.rawValue)
             rule.appendParameters(periods: periods[rule.index] ?? [], leasePrefix: "") { arguments.append($0.text) }

@@ -21,6 +21,29 @@ struct Outcome: Sendable, Equatable {
     static let none = Outcome(verdict: .allowed, remaining: 0, resetUs: 0, retryUs: 0)
 }
 
+/// Names a request among all that one Redis decides: the call's clock, µs since the epoch, and the request's place in the
+/// call. Requests of one call have one clock.
+struct Moment: Hashable {
+    var us: Int
+    var ordinal = 0
+
+    var text: String { ordinal == 0 ? String(us) : "\(us).\(ordinal)" }
+
+    init(us: Int, ordinal: Int = 0) {
+        self.us = us
+        self.ordinal = ordinal
+    }
+
+    /// nil when it is none.
+    init?(text: Substring) {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count <= 2, let us = Int(parts[0]), us > 0, let ordinal = parts.count == 2 ? Int(parts[1]) : 0,
+            ordinal >= 0
+        else { return nil }
+        self.init(us: us, ordinal: ordinal)
+    }
+}
+
 /// The answer to one `CheckRequest`.
 struct Decision {
     enum Reason: String, Sendable {
@@ -43,6 +66,8 @@ struct Decision {
     /// under a single rule needs no array.
     var first: Outcome
     var hasOutcomes: Bool
+    /// The request's place in the call that decided it.
+    private let ordinal: Int32
     private let rest: Rest?
 
     /// What few decisions have, by one reference: decisions are copied on their way, and each reference would be counted.
@@ -50,9 +75,9 @@ struct Decision {
         let others: [Outcome]
         let decider: CompiledRule?
         let leaseID: String?
-        let times: [Int]
+        let times: [Moment]
 
-        init(_ others: [Outcome], _ decider: CompiledRule?, _ leaseID: String?, _ times: [Int]) {
+        init(_ others: [Outcome], _ decider: CompiledRule?, _ leaseID: String?, _ times: [Moment]) {
             self.others = others
             self.decider = decider
             self.leaseID = leaseID
@@ -63,7 +88,7 @@ struct Decision {
     init(
         isAllowed: Bool, reason: Reason, nowUs: Int? = nil, policies: PolicySet? = nil, first: Outcome = .none,
         others: [Outcome] = [], hasOutcomes: Bool = false, decider: CompiledRule? = nil, leaseID: String? = nil,
-        times: [Int] = []
+        ordinal: Int = 0, times: [Moment] = []
     ) {
         self.isAllowed = isAllowed
         self.reason = reason
@@ -71,6 +96,7 @@ struct Decision {
         self.policies = policies
         self.first = first
         self.hasOutcomes = hasOutcomes
+        self.ordinal = Int32(ordinal)
         rest =
             others.isEmpty && decider == nil && leaseID == nil && times.isEmpty
             ? nil : Rest(others, decider, leaseID, times)
@@ -110,9 +136,18 @@ struct Decision {
 
     /// The clock by which a rule decided, µs since the epoch: where rules lie on several nodes, each has its own.
     func nowUs(ofRule index: Int) -> Int? {
-        if let times = rest?.times, !times.isEmpty { return times[index] }
+        if let times = rest?.times, !times.isEmpty { return times[index].us }
         return nowUs
     }
+
+    /// What names the request among all that a rule's node decides; nil when Redis did not say.
+    func moment(ofRule index: Int) -> Moment? {
+        if let times = rest?.times, !times.isEmpty { return times[index] }
+        return moment
+    }
+
+    /// The same for all rules that no other node decided.
+    var moment: Moment? { nowUs.map { Moment(us: $0, ordinal: Int(ordinal)) } }
 
     /// When the state of a rule says nothing any more, µs since the epoch; nil when Redis did not say.
     func resetAtUs(_ index: Int) -> Int? { nowUs(ofRule: index).map { $0 + outcome(index).resetUs } }

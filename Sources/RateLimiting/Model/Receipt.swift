@@ -1,29 +1,30 @@
 import Services
 
-/// Names one decision, so that exactly its cost can be given back: `<time µs>-<cost>-<rule>:<generation>,…`, and
-/// `<rule>:<generation>:<time µs>` for a rule that another node decided on, by its own clock.
+/// Names one decision, so that exactly its cost can be given back, once: `<moment>-<cost>-<rule>:<generation>,…`, and
+/// `<rule>:<generation>:<moment>` for a rule that another node decided on, by its own clock. A moment is `<time µs>`, with
+/// `.<place>` for a further request of one call.
 struct Receipt: Equatable {
     struct Part {
         let id: String
         let generation: Int
-        let nowUs: Int
+        let moment: Moment
     }
 
-    private let nowUs: Int
+    private let moment: Moment
     let cost: Int
     /// The rules that counted the request, by id, with the generation they were at and the time at which they did.
     let rules: [Part]
 
     /// nil when nothing was consumed.
     init?(_ decision: Decision, cost: Int) {
-        guard decision.isAllowed, decision.hasOutcomes, let policies = decision.policies, let nowUs = decision.nowUs
+        guard decision.isAllowed, decision.hasOutcomes, let policies = decision.policies, let moment = decision.moment
         else { return nil }
-        self.nowUs = nowUs
+        self.moment = moment
         self.cost = cost
         rules = policies.rules.enumerated().compactMap { i, rule in
             guard decision.outcome(i).verdict == .allowed else { return nil }
             return Part(
-                id: rule.rule.id, generation: rule.rule.generation, nowUs: decision.nowUs(ofRule: i) ?? nowUs)
+                id: rule.rule.id, generation: rule.rule.generation, moment: decision.moment(ofRule: i) ?? moment)
         }
         // Shadow rules alone, and none of them counted it.
         if rules.isEmpty { return nil }
@@ -33,10 +34,10 @@ struct Receipt: Equatable {
     init(text: String) throws(Problem) {
         let malformed = Problem.field("receipt", "is not one that was given out")
         let parts = text.split(separator: "-", maxSplits: 2, omittingEmptySubsequences: false)
-        guard parts.count == 3, let nowUs = Int(parts[0]), let cost = Int(parts[1]), nowUs > 0,
+        guard parts.count == 3, let moment = Moment(text: parts[0]), let cost = Int(parts[1]),
             (1...CheckRequest.largestCost).contains(cost)
         else { throw malformed }
-        self.nowUs = nowUs
+        self.moment = moment
         self.cost = cost
         var rules: [Part] = []
         for part in parts[2].split(separator: ",") {
@@ -44,8 +45,8 @@ struct Receipt: Equatable {
             guard (2...3).contains(words.count), !words[0].isEmpty, let generation = Int(words[1]) else {
                 throw malformed
             }
-            guard let partUs = words.count == 3 ? Int(words[2]) : nowUs, partUs > 0 else { throw malformed }
-            rules.append(Part(id: String(words[0]), generation: generation, nowUs: partUs))
+            guard let own = words.count == 3 ? Moment(text: words[2]) : moment else { throw malformed }
+            rules.append(Part(id: String(words[0]), generation: generation, moment: own))
         }
         if rules.isEmpty { throw malformed }
         self.rules = rules
@@ -55,8 +56,8 @@ struct Receipt: Equatable {
     func part(of rule: Rule) -> Part? { rules.first { $0.id == rule.id && $0.generation == rule.generation } }
 
     var text: String {
-        let parts = rules.map { "\($0.id):\($0.generation)" + ($0.nowUs == nowUs ? "" : ":\($0.nowUs)") }
-        return "\(nowUs)-\(cost)-" + parts.joined(separator: ",")
+        let parts = rules.map { "\($0.id):\($0.generation)" + ($0.moment == moment ? "" : ":\($0.moment.text)") }
+        return "\(moment.text)-\(cost)-" + parts.joined(separator: ",")
     }
 
     static func == (left: Receipt, right: Receipt) -> Bool { left.text == right.text }

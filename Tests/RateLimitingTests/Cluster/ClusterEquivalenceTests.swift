@@ -68,11 +68,17 @@ extension Integration.Clusters {
                     try #require(Self.results(answers.0) == Self.results(answers.1), "\(place): refund")
                 case 1, 2:
                     guard let (subject, receipt) = receipts.isEmpty ? nil : receipts.removeLast() else { continue }
-                    let answers = try both(
-                        "/refund",
-                        ("{\(subject),\"receipt\":\"\(receipt.0)\"}", "{\(subject),\"receipt\":\"\(receipt.1)\"}"))
+                    let bodies = (
+                        "{\(subject),\"receipt\":\"\(receipt.0)\"}", "{\(subject),\"receipt\":\"\(receipt.1)\"}"
+                    )
+                    let answers = try both("/refund", bodies)
                     try #require(
                         Self.results(answers.0) == Self.results(answers.1), "\(place): receipt of \(subject)")
+                    // Once: the same again is answered alike.
+                    let again = try both("/refund", bodies)
+                    try #require(
+                        Self.results(again.0) == Self.results(answers.0)
+                            && Self.results(again.1) == Self.results(answers.1), "\(place): again")
                 case 3 where random.oneIn(3):
                     let body = "{\(subject)}"
                     let answers = try both("/reset", (body, body))
@@ -107,6 +113,33 @@ extension Integration.Clusters {
             #expect(try many.metric("quartermaster_ratelimit_given_back_total") > 0)
             #expect(try many.metric("quartermaster_ratelimit_lost_give_backs_total") == 0)
             try expectSameRest(pair)
+        }
+
+        /// Under one key each slot gives back once, and another body changes none.
+        @Test func anIdempotencyKeyOverSlots() throws {
+            let server = try TestServer(cluster: try SharedCluster.cluster)
+            for (name, per) in [("tier", "tier"), ("user", "identifier"), ("address", "ip"), ("all", "global")] {
+                try server.rule(
+                    "{\"name\":\"\(name)\",\"strategy\":\"fixed_window\",\"limit\":10,\"window\":\"366d\",\"per\":[\"\(per)\"]}"
+                )
+            }
+            let subject = #""identifier":"ann","ip":"192.0.2.1","tier":"paid""#
+            let free = subject.replacing("paid", with: "free")
+            #expect(try server.check("{\(free),\"cost\":8}").remaining == 2)
+            func refund(_ amount: Int) throws -> HTTPAnswer {
+                try server.request(
+                    "POST", "/api/rate-limits/refund", headers: [("Idempotency-Key", "k")],
+                    body: "{\(subject),\"amount\":\(amount)}")
+            }
+            let first = try refund(3)
+            #expect(first["results"]?.elements.compactMap { $0["remaining"]?.int } == [5, 5, 5], "\(first.text)")
+            #expect(try refund(3).text == first.text)
+            // The tier's slot has no mark, since it had nothing to give back, and is asked first.
+            #expect(try server.check("{\(subject)}").remaining == 4)
+            let another = try refund(2)
+            #expect(another.status == 422 && another["field"]?.string == "Idempotency-Key", "\(another.text)")
+            let status = try server.check("{\(subject),\"peek\":true}")
+            #expect(status["policies"]?.elements.compactMap { $0["remaining"]?.int }.sorted() == [4, 4, 4, 9])
         }
 
         /// Status, a simulation of all rules, and a bulk that peeks at everybody.

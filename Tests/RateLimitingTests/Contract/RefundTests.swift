@@ -50,7 +50,7 @@ import Testing
     @Test func aReceiptIsVoidOnceItsWindowHasPassed() async throws {
         let redis = try await ScriptRedis.shared
         let prefix = try RedisServer.shared.prefix()
-        for rule in refundable.dropFirst() {
+        for rule in refundable {
             let key = "\(prefix){\(rule.name)}"
             _ = try await redis.check(rule, key, nowUs: base, cost: 4)
             let good = try await redis.refund(rule, key, nowUs: base + 1, amount: 1, receiptUs: base)

@@ -57,7 +57,7 @@ extension RedisStep {
     static func refund(_ rule: ScriptRule, _ key: String, nowUs: Int, amount: Int, receiptUs: Int?) -> RedisStep {
         RedisStep(
             script: RateLimitScripts.refund, keys: [key],
-            words: [String(nowUs), String(amount), receiptUs.map(String.init) ?? "", rule.name.rawValue]
+            words: [String(nowUs), String(amount), receiptUs.map(String.init) ?? "", "", "", rule.name.rawValue]
                 + rule.parameters(callerUs: nowUs, prefix: ""))
     }
 

@@ -34,6 +34,8 @@ extension Integration {
             #expect(try post("/check", Self.body("/open", #","cost":3"#)).remaining == 2)
             #expect(try post("/check", Self.body("/strict", #","cost":2"#)).remaining == 3)
             #expect(try post("/check", Self.body("/used", #","cost":2"#)).remaining == 0)
+            let receipt = try #require(
+                try post("/check", Self.body("/strict", #","receipt":true"#))["receipt"]?.string)
             let leases = try (0..<2).map { _ in
                 try #require(try post("/leases", Self.body("/places"))["leaseId"]?.string)
             }
@@ -57,6 +59,15 @@ extension Integration {
 
             let refund = try post("/refund", Self.body("/open", #","amount":2"#))
             #expect(refund.status == 200 && refund.text.contains(#""remaining":4"#), "\(refund.text)")
+            // The marks that they are made once are let through with them.
+            for _ in 0..<2 {
+                let back = try post("/refund", Self.body("/strict", ",\"receipt\":\"\(receipt)\""))
+                #expect(back.text.contains(#""remaining":3"#), "\(back.text)")
+                let keyed = try connection.request(
+                    "POST", "/api/rate-limits/refund", headers: [("Idempotency-Key", "k")],
+                    body: Self.body("/used", #","amount":1"#))
+                #expect(keyed.text.contains(#""remaining":1"#), "\(keyed.text)")
+            }
             #expect(try post("/reset", Self.body("/strict")).status == 200)
             #expect(try connection.request("PUT", "/api/rate-limits/leases/\(leases[0])").status == 200)
             #expect(try connection.request("DELETE", "/api/rate-limits/leases/\(leases[1])").status == 204)

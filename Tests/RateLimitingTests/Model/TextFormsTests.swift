@@ -10,10 +10,12 @@ struct ReceiptTests {
         let outcome = Outcome(verdict: .allowed, remaining: 1, resetUs: 5, retryUs: 0)
         let decision = Decision(
             isAllowed: true, reason: .allowed, nowUs: 300, policies: policies, first: outcome,
-            others: [outcome, outcome], hasOutcomes: true, times: [100, 300, 200])
+            others: [outcome, outcome], hasOutcomes: true,
+            times: [Moment(us: 100), Moment(us: 300), Moment(us: 200, ordinal: 7)])
         let receipt = try #require(Receipt(decision, cost: 2))
-        #expect(receipt.text == "300-2-a:1:100,b:1,c:1:200")
-        #expect(try Receipt(text: receipt.text).rules.map(\.nowUs) == [100, 300, 200])
+        #expect(receipt.text == "300-2-a:1:100,b:1,c:1:200.7")
+        #expect(try Receipt(text: receipt.text).rules.map(\.moment.us) == [100, 300, 200])
+        #expect(try Receipt(text: receipt.text).rules[2].moment.ordinal == 7)
         #expect(decision.resetAtUs(0) == 105 && decision.resetAtUs(2) == 205)
     }
 
@@ -21,9 +23,9 @@ struct ReceiptTests {
         let policies = Samples.policies([try Samples.rule("api-burst", generation: 3), try Samples.rule("daily")])
         let decision = Decision(
             isAllowed: true, reason: .allowed, nowUs: 1_700_000_000_000_000, policies: policies, others: [.none],
-            hasOutcomes: true)
+            hasOutcomes: true, ordinal: 3)
         let receipt = try #require(Receipt(decision, cost: 5))
-        #expect(receipt.text == "1700000000000000-5-api-burst:3,daily:1")
+        #expect(receipt.text == "1700000000000000.3-5-api-burst:3,daily:1")
         #expect(try Receipt(text: receipt.text) == receipt)
     }
 
@@ -43,7 +45,8 @@ struct ReceiptTests {
 
     @Test(arguments: [
         "", "-", "5", "5-1", "5-1-", "5-1-,", "x-1-a:1", "5-x-a:1", "5-0-a:1", "-5-1-a:1", "0-1-a:1", "5-1-a",
-        "5-1-a:x", "5-1-a:1:0", "5-1-a:1:x", "5-1-a:1:2:3", "5-1-a:1,b", "5-1000000001-a:1", "5--1-a:1",
+        "5-1-a:x", "5-1-a:1:0", "5-1-a:1:x", "5-1-a:1:2:3", "5-1-a:1,b", "5.-1-a:1", "5.x-1-a:1", "5.-1-1-a:1",
+        "5.1.1-1-a:1", "5-1-a:1:5.-1", "5-1000000001-a:1", "5--1-a:1",
     ])
     func inventedOnesAreRefused(_ text: String) {
         let problem = #expect(throws: Problem.self, "\(text)") { try Receipt(text: text) }

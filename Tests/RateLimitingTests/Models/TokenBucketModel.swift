@@ -56,8 +56,14 @@ struct TokenBucketModel: StrategyModel {
     }
 
     mutating func giveBack(_ amount: Int, receiptUs: Int?) -> String {
+        var back = Int128(amount) * tokenParts
+        if let receiptUs {
+            // What was consumed then has drained since, or what was consumed before it.
+            back -= limit * Int128(atUs - receiptUs)
+            guard receiptUs <= atUs, back > 0 else { return "void" }
+        }
         guard exists else { return "nothing" }
-        missing = max(0, missing - Int128(amount) * tokenParts)
+        missing = max(0, missing - back)
         return "refunded"
     }
 
