@@ -61,6 +61,19 @@ extension Integration.Clusters {
                     try #require(first.status == second.status, "\(place) \(target): \(first.text) \(second.text)")
                     return (first, second)
                 }
+                /// Once: the same again is answered alike.
+                func giveBack(_ subject: String, _ receipt: (String, String)) throws {
+                    let bodies = (
+                        "{\(subject),\"receipt\":\"\(receipt.0)\"}", "{\(subject),\"receipt\":\"\(receipt.1)\"}"
+                    )
+                    let answers = try both("/refund", bodies)
+                    try #require(
+                        Self.results(answers.0) == Self.results(answers.1), "\(place): receipt of \(subject)")
+                    let again = try both("/refund", bodies)
+                    try #require(
+                        Self.results(again.0) == Self.results(answers.0)
+                            && Self.results(again.1) == Self.results(answers.1), "\(place): again")
+                }
                 switch random.int(0...15) {
                 case 0:
                     let body = "{\(subject),\"amount\":\(random.int(1...4))}"
@@ -68,17 +81,7 @@ extension Integration.Clusters {
                     try #require(Self.results(answers.0) == Self.results(answers.1), "\(place): refund")
                 case 1, 2:
                     guard let (subject, receipt) = receipts.isEmpty ? nil : receipts.removeLast() else { continue }
-                    let bodies = (
-                        "{\(subject),\"receipt\":\"\(receipt.0)\"}", "{\(subject),\"receipt\":\"\(receipt.1)\"}"
-                    )
-                    let answers = try both("/refund", bodies)
-                    try #require(
-                        Self.results(answers.0) == Self.results(answers.1), "\(place): receipt of \(subject)")
-                    // Once: the same again is answered alike.
-                    let again = try both("/refund", bodies)
-                    try #require(
-                        Self.results(again.0) == Self.results(answers.0)
-                            && Self.results(again.1) == Self.results(answers.1), "\(place): again")
+                    try giveBack(subject, receipt)
                 case 3 where random.oneIn(3):
                     let body = "{\(subject)}"
                     let answers = try both("/reset", (body, body))
@@ -102,7 +105,15 @@ extension Integration.Clusters {
                     if answers.0.status == 429 { refused += 1 }
                     let receipt = answers.0["receipt"]?.string
                     try #require((receipt == nil) == (answers.1["receipt"] == nil), "\(place) \(body)")
-                    if let receipt { receipts.append((subject, (receipt, answers.1["receipt"]?.string ?? ""))) }
+                    if let receipt {
+                        let pair = (receipt, answers.1["receipt"]?.string ?? "")
+                        // What a bucket drains while receipts are kept beside one another is lost, which hangs on clocks.
+                        if subject.contains("/a/") {
+                            try giveBack(subject, pair)
+                        } else {
+                            receipts.append((subject, pair))
+                        }
+                    }
                     let lease = answers.0["leaseId"]?.string
                     try #require((lease == nil) == (answers.1["leaseId"] == nil), "\(place) \(body)")
                     if let lease { leases.append((lease, answers.1["leaseId"]?.string ?? "")) }
