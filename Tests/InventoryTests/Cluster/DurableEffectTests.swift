@@ -117,7 +117,8 @@ struct DurableEffectTests {
 
     @Test func whatTheOldMasterWasToldIsNotTheNewOnes() async throws {
         func server(of primary: RedisServer? = nil) throws -> RedisServer {
-            let arguments = primary.map { ["--replicaof", "127.0.0.1", String($0.port!)] } ?? ["--repl-diskless-sync-delay", "0"]
+            let role = primary.map { ["--replicaof", "127.0.0.1", String($0.port!)] } ?? []
+            let arguments = role + ["--repl-diskless-sync-delay", "0"]
             return try RedisServer(options: .init(arguments: arguments, listensOnTCP: true))
         }
         func hasReplica(_ server: RedisServer) async throws -> Bool {
