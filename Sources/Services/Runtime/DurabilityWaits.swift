@@ -142,7 +142,8 @@ final class DurabilityWaits: EndOfTick {
                 if isOver { item.finish(.late) } else { add(item) }
             }
         }
-        endOfTick()
+        // Those that were added again.
+        if !waiting.isEmpty { endOfTick() }
     }
 
     private func needed(_ kind: Kind) -> Int {
@@ -195,10 +196,10 @@ final class DurabilityWaits: EndOfTick {
             var proof = guards.count
             let sights = effects.map { effect in
                 let place = places[effect.marker]!
-                let isProven = effect.proof == nil ? nil : results[proof]
+                let read = effect.proof == nil ? nil : results[proof]
                 if effect.proof != nil { proof += 1 }
                 return DurabilityWaits.sight(
-                    [results[place], results[reads.count + place]], isProven, besides: effect.proof?.besides ?? [])
+                    [results[place], results[reads.count + place]], read, besides: effect.proof?.besides ?? [])
             }
             // Nothing of it is here: where it is may be known a moment later.
             if sights.allSatisfy({ $0 == .elsewhere }), case .failure(let error)? = results.first(where: \.isElsewhere)
