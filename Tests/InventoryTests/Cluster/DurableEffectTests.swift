@@ -147,7 +147,7 @@ struct DurableEffectTests {
         try new.redis("HSET", keys.reservation(sku, DurableEffectTests.suffix), "status", "void")
         #expect(try await outcome(context, effects) == "other master")
         // What has no proof is the word of the server that wrote it.
-        let queue = [DurableEffect(marker: "t:{q}:durable", never: "t:{q}:whole", proof: nil)]
+        let queue = [DurableEffect(marker: keys.prefix + "{q}:durable", never: keys.prefix + "{q}:whole", proof: nil)]
         func runID(_ server: RedisServer) throws -> String {
             let lines = try server.redis("INFO", "server").split(whereSeparator: \.isNewline)
             return String(lines.first { $0.hasPrefix("run_id:") }!.dropFirst(7))
