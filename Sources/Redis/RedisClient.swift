@@ -150,6 +150,20 @@ public final class RedisClient {
         }
     }
 
+    /// The same, with the run id of the server that ran it, which may be another than the key's is known to have: a call
+    /// is sent on to where its slot is. Empty where that is unknown.
+    public func runNamingServer(
+        _ script: Script, keys: [String], arguments: [String], budgetUs: Int64
+    ) async throws(RedisError) -> (reply: RedisReply, server: String) {
+        var sent: CommandCall?
+        let reply = try await CommandCall.reply {
+            let call = CommandCall(script, keys: keys, arguments: arguments, then: $0)
+            sent = call
+            submit(call, budgetUs: budgetUs)
+        }
+        return (reply, sent?.server ?? "")
+    }
+
     // MARK: Transactions
 
     /// The one server's leased connections.

@@ -83,6 +83,28 @@ import Testing
         #expect(try await addPair(client, "{m}", budgetUs: longestWaitUs) == 3)
     }
 
+    @Test func aScriptsAnswerNamesTheServerThatRanIt() async throws {
+        let cluster = try RedisCluster()
+        let client = try await client(cluster)
+        let (slot, script) = (RedisSlot.of("named"), ClusterTests.pair)
+        let source = try cluster.owner(ofSlot: slot)
+        let target = try #require(cluster.masters.first { $0 !== source })
+        func runID(_ server: RedisServer) throws -> String {
+            let lines = try server.redis("INFO", "server").split(whereSeparator: \.isNewline)
+            return String(lines.first { $0.hasPrefix("run_id:") }!.dropFirst(7))
+        }
+        // The loop is kept busy while the slot goes, and so asks the node that had it.
+        let names = try await client.run { client in
+            let (keys, budgetUs) = (["{named}", "{named}:whole"], longestWaitUs)
+            let first = try await client.runNamingServer(script, keys: keys, arguments: [], budgetUs: budgetUs)
+            try cluster.move(slot: slot, to: target)
+            let known = "named".withByteView { client.serverRunID(of: $0) }
+            let second = try await client.runNamingServer(script, keys: keys, arguments: [], budgetUs: budgetUs)
+            return [first.server, known, second.server]
+        }
+        #expect(try names == [runID(source), runID(source), runID(target)])
+    }
+
     @Test func aTransactionFollowsItsSlot() async throws {
         let cluster = try RedisCluster()
         let client = try await client(cluster)

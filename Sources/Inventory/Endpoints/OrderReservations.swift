@@ -34,14 +34,10 @@ final class OrderReservations {
         let reserve = OrderReserve(
             lines: skus.map { line(wants[$0] ?? [], draft.priority) }, orderID: draft.orderID, end: draft.end,
             priority: draft.priority, request: request, key: keyText)
-        var promises: [DurabilityPromise] = []
-        for marker in markers(suffix, skus) {
-            promises.append(try await draft.durability.prepare(marker: marker, in: lanes.context))
-        }
+        let effects = lanes.keys.durable(skus, suffix, isCluster: lanes.context.redis.isCluster)
+        let promise = try await draft.durability.prepare(effects, in: lanes.context)
         let answer = try await store.perform(.reserve(reserve), suffix: suffix, skus: skus, actor: caller.name)
-        if answer.isThere {
-            for promise in promises { try await promise.confirm() }
-        }
+        if answer.isThere { try await promise.confirm() }
         switch answer {
         case .held(let made): reply(201, made, to: exchange)
         case .existing(let made):
@@ -93,15 +89,6 @@ final class OrderReservations {
     }
 
     // MARK: Inside
-
-    /// A key of each node that has a part of a reservation, by which it is asked how safe that is.
-    private func markers(_ suffix: String, _ skus: [SKU]) -> [String] {
-        let redis = lanes.context.redis
-        if !redis.isCluster { return [lanes.keys.durable(skus[0])] }
-        let all = [lanes.keys.orderReservation(suffix) + ":durable"] + skus.map { lanes.keys.durable($0) }
-        var nodes: Set<Int> = []
-        return all.filter { key in nodes.insert(key.withByteView { redis.node(of: $0) }).inserted }
-    }
 
     private func step(_ step: OrderStep, _ id: StockID, _ exchange: Exchange, _ actor: String = "") async throws {
         guard let skus = try await store.skus(id.suffix) else { throw OrderReservations.missing(id) }

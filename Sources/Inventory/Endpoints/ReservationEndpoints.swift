@@ -79,8 +79,8 @@ final class ReservationEndpoints {
             step.wants = [wants]
             step.kept = kept(wants, step.priority)
             if draft.durability == .memory { return submit(step, sku, exchange) }
-            let marker = lanes.keys.durable(sku)
-            let promise = try await draft.durability.prepare(marker: marker, in: lanes.context)
+            let effect = lanes.keys.durable(sku, step.suffix)
+            let promise = try await draft.durability.prepare([effect], in: lanes.context)
             let answer = await lanes.perform(.reserve(step), on: sku)
             // Also for a repeated request: the first one may not have been told that it is safe.
             if answer.isThere { try await promise.confirm() }

@@ -3,7 +3,7 @@ import JSON
 
 /// How an order over SKUs in several slots stands, as `qm:order:{id}` has it.
 struct OrderRecord: Sendable {
-    enum State: String, Sendable {
+    enum State: String, Sendable, CaseIterable {
         /// Its lines are reserved, one after the other.
         case holding
         /// One could not be had: those that were are given back. Then it is `refused`, and as good as never asked for.

@@ -17,7 +17,28 @@ struct StockKeys: Sendable {
     /// Transfers that have not ended, set.
     func openTransfers(_ sku: SKU) -> String { key("transfers", sku) }
     /// What durability is asked about, string.
-    func durable(_ sku: SKU) -> String { key("durable", sku) }
+    private func durable(_ sku: SKU) -> String { key("durable", sku) }
+    /// A hold that is to be safe. Its suffix is its own, so it is there only if it was made.
+    func durable(_ sku: SKU, _ suffix: String) -> DurableEffect {
+        DurableEffect(
+            marker: durable(sku), never: whole(sku),
+            proof: .init(
+                key: reservation(sku, suffix), field: "status", besides: [Hold.Status.void.rawValue]))
+    }
+    /// A reservation over several SKUs that is to be safe: what is written in each slot.
+    func durable(_ skus: [SKU], _ suffix: String, isCluster: Bool) -> [DurableEffect] {
+        let order = orderReservation(suffix)
+        // One Redis has all of it as soon as it has any.
+        if !isCluster {
+            let proof = DurableEffect.Proof(key: order, field: "skus")
+            return [DurableEffect(marker: durable(skus[0]), never: whole(skus[0]), proof: proof)]
+        }
+        let unmade = OrderRecord.State.allCases.filter { !$0.isThere }.map(\.rawValue)
+        let record = DurableEffect(
+            marker: order + ":durable", never: order + ":whole",
+            proof: .init(key: order, field: "state", besides: Set(unmade)))
+        return [record] + skus.map { durable($0, suffix) }
+    }
     /// The guard of scripts: never there, so that they act on the whole of a SKU or, while its slot is moved, not at all.
     func whole(_ sku: SKU) -> String { key("whole", sku) }
     /// What is to be told beyond the slot, list.

@@ -64,7 +64,7 @@ final class BulkEndpoints {
         let key = try IdempotencyKey(exchange, caller: caller)
         try await store.claim(key)
         let creation = try await store.create(drafts, in: drafts[0].queue, key: key) { "jobs[\($0)]." }
-        for promise in promises { try await promise.confirm() }
+        for promise in promises { try await promise.confirm(writtenBy: [creation.server]) }
         exchange.beginReply(201)
         exchange.finishReply(contentType: "application/json") { body in
             var json = JSONWriter(body)
@@ -94,8 +94,8 @@ final class BulkEndpoints {
     private func promises(_ drafts: [JobDraft]) async throws -> [DurabilityPromise] {
         var promises: [DurabilityPromise] = []
         for durability in Set(drafts.map(\.durability)) {
-            let marker = store.keys.durable(drafts[0].queue)
-            promises.append(try await durability.prepare(marker: marker, in: store.context))
+            let effect = store.keys.durable(drafts[0].queue)
+            promises.append(try await durability.prepare([effect], in: store.context))
         }
         return promises
     }
@@ -125,35 +125,48 @@ final class BulkEndpoints {
         try await store.claim(key)
         // The same key names the same batch, so a request that a dead replica began is carried on.
         let id = BatchID(queue: queue, digest: key?.name ?? RandomID.hex(bytes: 12))
-        try await fill(id, name: name, drafts, callback)
-        for promise in promises { try await promise.confirm() }
+        let servers = try await fill(id, name: name, drafts, callback)
+        for promise in promises { try await promise.confirm(writtenBy: servers) }
         exchange.stashHeader("Location", "/api/batches/\(id)")
         exchange.reply(201, json: try await status(id))
     }
 
-    private func fill(_ id: BatchID, name: String, _ drafts: [JobDraft], _ callback: JobDraft?) async throws {
+    /// - Returns: the servers that have done it.
+    private func fill(
+        _ id: BatchID, name: String, _ drafts: [JobDraft], _ callback: JobDraft?
+    ) async throws -> [String] {
+        var servers: [String] = []
         var known = try await hash(id)
         if known["state"] == nil {
             var number = ""
             if let callback {
                 let made = try await store.create([callback], in: id.queue, waits: true)
                 if case .created(let job)? = made.outcomes.first { number = job.digits }
+                servers.append(made.server)
             }
-            _ = try await store.run(
-                JobScripts.batchOpen, id.queue, [id.digest, name, String(drafts.count), number])
+            servers.append(
+                try await store.runNamingServer(
+                    JobScripts.batchOpen, id.queue, [id.digest, name, String(drafts.count), number]
+                ).server)
             known = try await hash(id)
         }
         var enqueued = known["enqueued"].flatMap { Int($0) } ?? 0
         while known["state"] == "open", enqueued < drafts.count {
             let chunk = Array(drafts[enqueued..<min(enqueued + BulkEndpoints.chunk, drafts.count)])
             let start = enqueued
-            _ = try await store.create(chunk, in: id.queue, batch: (id.digest, enqueued)) { "jobs[\(start + $0)]." }
+            let made = try await store.create(chunk, in: id.queue, batch: (id.digest, enqueued)) {
+                "jobs[\(start + $0)]."
+            }
+            servers.append(made.server)
             enqueued += chunk.count
         }
         while true {
-            switch try await store.run(JobScripts.batch, id.queue, ["release", id.digest]).first {
+            let (words, server) = try await store.runNamingServer(
+                JobScripts.batch, id.queue, ["release", id.digest])
+            servers.append(server)
+            switch words.first {
             case "more": continue
-            case "sealed": return
+            case "sealed": return servers
             default: throw Problem(.conflict, "the batch was removed meanwhile; send it again")
             }
         }

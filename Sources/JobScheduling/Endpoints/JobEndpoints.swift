@@ -71,11 +71,10 @@ final class JobEndpoints {
                 as Problem
         }
         let key = try IdempotencyKey(exchange, caller: caller)
-        let marker = store.keys.durable(draft.queue)
-        let promise = try await draft.durability.prepare(marker: marker, in: store.context)
+        let promise = try await draft.durability.prepare([store.keys.durable(draft.queue)], in: store.context)
         try await store.claim(key)
         let creation = try await store.create([draft], in: draft.queue, key: key)
-        try await promise.confirm()
+        try await promise.confirm(writtenBy: [creation.server])
         switch creation.outcomes[0] {
         case .created(let id):
             exchange.stashHeader("Location", "/api/jobs/\(id)")

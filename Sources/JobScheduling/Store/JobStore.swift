@@ -38,6 +38,8 @@ final class JobStore {
 
         var createdMs: Int
         var outcomes: [Outcome]
+        /// The run id of the server that has done it.
+        var server = ""
     }
 
     /// Creates all of `drafts`, which are of one queue, or none.
@@ -65,10 +67,11 @@ final class JobStore {
             let fields = draft.fields(inBatch: batch?.name)
             arguments += [draft.isSpecial || batch != nil ? "1" : "", String(fields.count)] + fields
         }
-        let reply = try await context.redis.run(
+        let (reply, server) = try await context.redis.runNamingServer(
             JobScripts.enqueue, keys: QueueKeys.ofScript(base, record: key.map { keys.answer($0, queue) }),
             arguments: arguments, budgetUs: JobStore.budgetUs)
-        let result = try creation(reply.words, queue: queue, drafts: drafts, key: key, field: field)
+        var result = try creation(reply.words, queue: queue, drafts: drafts, key: key, field: field)
+        result.server = server
         tellWhatIsDue(drafts, queue, firstSlots, createdMs: result.createdMs)
         return result
     }
@@ -225,11 +228,19 @@ final class JobStore {
         _ script: Script, _ queue: QueueName, _ arguments: [String], record: String? = nil,
         budgetUs: Int64 = JobStore.budgetUs
     ) async throws -> [String] {
+        try await runNamingServer(script, queue, arguments, record: record, budgetUs: budgetUs).words
+    }
+
+    /// The same, with the run id of the server that ran it.
+    func runNamingServer(
+        _ script: Script, _ queue: QueueName, _ arguments: [String], record: String? = nil,
+        budgetUs: Int64 = JobStore.budgetUs
+    ) async throws -> (words: [String], server: String) {
         let base = keys.base(queue)
-        return try await context.redis.run(
+        let (reply, server) = try await context.redis.runNamingServer(
             script, keys: QueueKeys.ofScript(base, record: record), arguments: head(base) + arguments,
-            budgetUs: budgetUs
-        ).words
+            budgetUs: budgetUs)
+        return (reply.words, server)
     }
 }
 

@@ -14,8 +14,10 @@ struct QueueKeys: Sendable {
         [base] + (record.map { [$0] } ?? []) + [base + "whole"]
     }
 
-    /// What durability is asked about.
-    func durable(_ queue: QueueName) -> String { base(queue) + "durable" }
+    /// What durability is asked about: jobs of a queue, whose scripts tell which server has run them.
+    func durable(_ queue: QueueName) -> DurableEffect {
+        DurableEffect(marker: base(queue) + "durable", never: base(queue) + "whole", proof: nil)
+    }
 
     /// Presence of workers, with whatever queue they serve. No queue has such a name.
     var workers: String { prefix + "workers:{all}:" }

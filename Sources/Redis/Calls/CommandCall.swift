@@ -7,6 +7,8 @@ final class CommandCall: RedisCall {
     /// By which a topology picks the connection. A buffer, because its bytes stay where they are.
     private let key: ByteBuffer?
     private let then: (Result<RedisReply, RedisError>) -> Void
+    /// The run id of the server that it was sent to last: once it is answered, of the one that answered.
+    private(set) var server = ""
 
     init(_ words: [String], key: String? = nil, then: @escaping (Result<RedisReply, RedisError>) -> Void) {
         self.words = words.map { [UInt8]($0.utf8) }
@@ -27,6 +29,7 @@ final class CommandCall: RedisCall {
     var route: RedisRoute { key.map { .key($0.view) } ?? .any }
 
     func encode(to writer: RESPWriter) {
+        server = writer.server
         if let script {
             writer.script(script.script, keyCount: script.keyCount, argumentCount: words.count - script.keyCount)
         } else {

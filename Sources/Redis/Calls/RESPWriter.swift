@@ -5,6 +5,8 @@ public final class RESPWriter {
     let buffer = ByteBuffer(capacity: 4096)
     /// Whether scripts are sent whole in this attempt.
     var sendsScriptText = false
+    /// The run id of the server that the commands go to; empty where it was not asked.
+    var server = ""
     /// `EVALSHA` and the script's hash as they are sent, by the script's number; empty where the connection has not
     /// been given a hash.
     @exclusivity(unchecked) private var callsByHash: [[UInt8]] = []

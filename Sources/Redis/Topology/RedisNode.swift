@@ -47,6 +47,7 @@ final class RedisNode {
     private func prepare(_ link: RedisLink, _ scripts: [Script]) async throws {
         info = RedisNode.parse(info: try await link.send(["INFO"]).string ?? "")
         try RedisNode.checkVersion(info["redis_version"] ?? "")
+        link.writer.server = info["run_id"] ?? ""
         for script in scripts { try await link.load(script) }
         link.onNoScript = { [weak self] in self?.scriptRetries += 1 }
         if onRefusal == nil { return }

@@ -46,6 +46,24 @@ public final class Transaction {
         }
     }
 
+    /// Commands that are performed one after the other, sent in one write; each has a reply or an error of its own.
+    public func sendAll(_ commands: [[String]]) async -> [Result<RedisReply, RedisError>] {
+        await withUnsafeContinuation { continuation in
+            var results: [Result<RedisReply, RedisError>] = []
+            for words in commands {
+                let call = CommandCall(words) { [self] result in
+                    results.append(result)
+                    // What a server refuses leaves the connection as it was.
+                    if case .failure(let error) = result {
+                        if case .server = error {} else { failure = failure ?? error }
+                    }
+                    if results.count == commands.count { continuation.resume(returning: results) }
+                }
+                link.send(call, deadlineUs: deadlineUs)
+            }
+        }
+    }
+
     /// A command that EXEC performs.
     public func queue(_ words: [String]) { queued.append(words) }
 

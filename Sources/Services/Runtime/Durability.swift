@@ -6,26 +6,22 @@ public enum Durability: String, Sendable, CaseIterable {
     case memory, replicated, fsync
 
     /// Refuses what this Redis has no means for, and notes who is the master. To be called before anything is written.
-    /// - Parameter marker: a key of the effect's slot, which is written for a minute.
-    /// - Returns: what is to be confirmed once the effect is written.
-    public func prepare(marker: String, in context: ServiceContext) async throws -> DurabilityPromise {
+    /// - Parameter effects: what is going to be written, a part for each slot.
+    /// - Returns: what is to be confirmed once it is written.
+    public func prepare(_ effects: [DurableEffect], in context: ServiceContext) async throws -> DurabilityPromise {
         let waits = context.durabilityWaits
-        switch self {
-        case .memory: return DurabilityPromise(work: nil)
-        case .replicated:
-            let facts = try await waits.facts(marker: marker)
-            return DurabilityPromise(
-                work: (waits, .init(marker: marker, reign: facts.reign, kind: .replicated)))
-        case .fsync:
-            let facts = try await waits.facts(marker: marker)
-            if facts.canWaitForFile {
-                return DurabilityPromise(
-                    work: (waits, .init(marker: marker, reign: facts.reign, kind: .fsync)))
+        var asks: [DurabilityWaits.Ask] = []
+        if self == .memory { return DurabilityPromise(waits: waits, asks: []) }
+        for effect in effects {
+            let facts = try await waits.facts(marker: effect.marker)
+            var kind = DurabilityWaits.Kind.replicated
+            if self == .fsync {
+                kind = facts.canWaitForFile ? .fsync : .answered
+                if kind == .answered { try await Durability.checkSyncsAlways(facts, context, effect.marker) }
             }
-            try await Durability.checkSyncsAlways(facts, context, marker)
-            // Redis answers only what it has on disk already.
-            return DurabilityPromise(work: nil)
+            asks.append(.init(effect: effect, reign: facts.reign, kind: kind))
         }
+        return DurabilityPromise(waits: waits, asks: asks)
     }
 
     /// Before WAITAOF only `appendfsync always` is a promise, and only CONFIG tells of it.
@@ -62,17 +58,49 @@ public enum Durability: String, Sendable, CaseIterable {
     }
 }
 
+/// What is to be safe of one slot.
+public struct DurableEffect: Sendable {
+    /// A field of a hash that is there if, and only if, the effect is.
+    public struct Proof: Sendable {
+        let key: String
+        let field: String
+        /// Values that are none.
+        let besides: Set<String>
+
+        public init(key: String, field: String, besides: Set<String> = []) {
+            (self.key, self.field, self.besides) = (key, field, besides)
+        }
+    }
+
+    /// A key of the slot, which is written for a minute.
+    let marker: String
+    /// The slot's guard: a key that never exists, so that a call which names it is refused while the slot is on the move.
+    let never: String
+    /// nil: whoever confirms names the server that wrote it.
+    let proof: Proof?
+
+    public init(marker: String, never: String, proof: Proof?) {
+        (self.marker, self.never, self.proof) = (marker, never, proof)
+    }
+}
+
 /// What is owed to whoever asked for an effect to be safe.
 public struct DurabilityPromise {
-    let work: (waits: DurabilityWaits, ask: DurabilityWaits.Ask)?
+    let waits: DurabilityWaits
+    let asks: [DurabilityWaits.Ask]
 
     /// Waits until what has been written since `prepare` is as safe as was asked for. To be called for a repeated request,
     /// too: that its effect is there does not mean that it is safe.
+    ///
+    /// The effect may have been written by another loop, which may know of another master than this one does, or where a
+    /// slot was on its way elsewhere. So nothing is promised but what the server that is waited for is seen to have: it has
+    /// the proof, or it is the one that wrote.
+    /// - Parameter servers: the run ids of those that wrote what has no proof.
     /// - Throws: `unavailable` when it is not in time, or when another server has become the master meanwhile, which may
     ///   never have heard of the effect; the effect may stand all the same.
-    public func confirm() async throws {
-        guard let work else { return }
-        switch await work.waits.wait(work.ask) {
+    public func confirm(writtenBy servers: [String] = []) async throws {
+        if asks.isEmpty { return }
+        switch areBy(servers) ? await waits.wait(asks) : .otherMaster {
         case .safe: return
         case .late:
             throw Problem(.unavailable, "it is stored, but not yet as safe as asked for; it may stand", retryAfterS: 1)
@@ -81,6 +109,13 @@ public struct DurabilityPromise {
                 .unavailable,
                 "it was stored, but the store's master changed before it was as safe as asked for; it may stand, or be lost",
                 retryAfterS: 1)
+        }
+    }
+
+    private func areBy(_ servers: [String]) -> Bool {
+        asks.allSatisfy { ask in
+            ask.effect.proof != nil
+                || !servers.isEmpty && servers.allSatisfy { !$0.isEmpty && ask.reign.hasPrefix($0 + "/") }
         }
     }
 }

@@ -5,13 +5,17 @@ import Redis
 /// One loop's waits for replicas and files. Whatever asks in a tick, or while a wait is out, waits together: one wait per
 /// server and kind at a time, on a connection of its own, since it blocks that.
 final class DurabilityWaits: EndOfTick {
-    enum Kind: Hashable { case replicated, fsync }
+    enum Kind: Hashable {
+        case replicated, fsync
+        /// The server answers only what it has on disk.
+        case answered
+    }
 
-    enum Outcome { case safe, late, otherMaster }
+    /// The worst last.
+    enum Outcome: Comparable { case safe, late, otherMaster }
 
     struct Ask {
-        /// A key of the effect's slot.
-        var marker: String
+        var effect: DurableEffect
         /// The master's reign before the effect was written.
         var reign: String
         var kind: Kind
@@ -40,6 +44,8 @@ final class DurabilityWaits: EndOfTick {
 
     private static let budgetUs: Int64 = 3_000_000
     private static let waitMs = 1000
+    /// Each is up to three commands of one write.
+    private static let mostTogether = 500
     private static let knownUs: Int64 = 1_000_000
 
     init(loop: EventLoop, redis: RedisClient, replicas: Int) {
@@ -65,10 +71,20 @@ final class DurabilityWaits: EndOfTick {
 
     // MARK: Waiting
 
-    func wait(_ ask: Ask) async -> Outcome {
+    /// The worst of what becomes of `asks`.
+    func wait(_ asks: [Ask]) async -> Outcome {
         let untilUs = loop.nowUs + DurabilityWaits.budgetUs
         return await suspend { resume in
-            add(Waiting(ask: ask, untilUs: untilUs, finish: resume))
+            var missing = asks.count
+            var worst = Outcome.safe
+            for ask in asks {
+                add(
+                    Waiting(ask: ask, untilUs: untilUs) { outcome in
+                        missing -= 1
+                        worst = max(worst, outcome)
+                        if missing == 0 { resume(worst) }
+                    })
+            }
             guard !isAsked else { return }
             isAsked = true
             loop.atEndOfTick(.gather, self)
@@ -76,7 +92,7 @@ final class DurabilityWaits: EndOfTick {
     }
 
     private func add(_ item: Waiting) {
-        let node = item.ask.marker.withByteView { redis.node(of: $0) }
+        let node = item.ask.effect.marker.withByteView { redis.node(of: $0) }
         waiting[Group(node: node, kind: item.ask.kind), default: []].append(item)
     }
 
@@ -84,86 +100,136 @@ final class DurabilityWaits: EndOfTick {
         isAsked = false
         for group in waiting.keys where out.insert(group).inserted {
             loop.spawn { [self] in
-                while let items = waiting.removeValue(forKey: group) { await wait(items, group.kind) }
+                while let items = take(group) { await wait(items, group.kind) }
                 out.remove(group)
             }
         }
     }
 
-    /// One wait for all of `items`, whose slots one server has.
+    private func take(_ group: Group) -> [Waiting]? {
+        guard let items = waiting.removeValue(forKey: group) else { return nil }
+        if items.count > DurabilityWaits.mostTogether {
+            waiting[group] = Array(items[DurabilityWaits.mostTogether...])
+        }
+        return Array(items.prefix(DurabilityWaits.mostTogether))
+    }
+
+    /// One wait for all of `items`, whose slots one server has, as far as we know.
     private func wait(_ items: [Waiting], _ kind: Kind) async {
         do {
-            let (count, facts) = try await waitAtServer(items[0].ask.marker, kind, untilUs: items[0].untilUs)
-            for item in items {
+            let wait = try await waitAtServer(items, kind)
+            for (item, sight) in zip(items, wait.sights) {
+                let outcome: Outcome
                 // The same server, master under the same name before the effect and after the wait, was it all the time.
-                let isSame = facts.isMaster && !facts.reign.isEmpty && facts.reign == item.ask.reign
-                if !isSame || count < needed(kind) { known = [:] }
-                item.finish(!isSame ? .otherMaster : count < needed(kind) ? .late : .safe)
+                let isSame = wait.facts.isMaster && !wait.facts.reign.isEmpty && wait.facts.reign == item.ask.reign
+                switch sight {
+                case .elsewhere where item.untilUs > loop.nowUs:
+                    add(item)
+                    continue
+                case .elsewhere, .unknown: outcome = .late
+                case .missing: outcome = .otherMaster
+                case .seen: outcome = !isSame ? .otherMaster : wait.count < needed(kind) ? .late : .safe
+                }
+                if outcome != .safe { known = [:] }
+                item.finish(outcome)
             }
         } catch {
             known = [:]
             // It may be the one slot's trouble: the others try for themselves while they have time.
-            let marker = items[0].ask.marker
+            let marker = items[0].ask.effect.marker
             for item in items {
-                if item.ask.marker == marker || item.untilUs <= loop.nowUs { item.finish(.late) } else { add(item) }
+                let isOver = item.ask.effect.marker == marker || item.untilUs <= loop.nowUs
+                if isOver { item.finish(.late) } else { add(item) }
             }
-            endOfTick()
+        }
+        // Those that were added again.
+        if !waiting.isEmpty { endOfTick() }
+    }
+
+    private func needed(_ kind: Kind) -> Int {
+        switch kind {
+        case .replicated: replicas
+        case .fsync: 1
+        case .answered: 0
         }
     }
 
-    private func needed(_ kind: Kind) -> Int { kind == .fsync ? 1 : replicas }
+    private func command(_ kind: Kind) -> [[String]] {
+        switch kind {
+        case .replicated: [["WAIT", String(replicas), String(DurabilityWaits.waitMs)]]
+        case .fsync: [["WAITAOF", "1", "0", String(DurabilityWaits.waitMs)]]
+        case .answered: []
+        }
+    }
 
-    private func waitAtServer(_ marker: String, _ kind: Kind, untilUs: Int64) async throws -> (Int, ServerFacts) {
-        let wait =
-            kind == .fsync
-            ? ["WAITAOF", "1", "0", String(DurabilityWaits.waitMs)]
-            : ["WAIT", String(replicas), String(DurabilityWaits.waitMs)]
-        return try await redis.transaction(key: marker, budgetUs: untilUs - loop.nowUs) { connection in
-            // WAIT speaks of the connection's own writes, so it makes one behind those it is asked about.
-            _ = try await connection.send(["SET", marker, "1", "PX", "60000"])
-            let reply = try await connection.send(wait)
-            // After the wait: a server that has lost its mastership meanwhile tells so.
-            let facts = ServerFacts(try await connection.send(ServerFacts.command).string ?? "")
-            let count = if case .array(let elements) = reply { elements.first?.int } else { reply.int }
-            return (count ?? 0, facts)
+    /// Whether a server has an effect.
+    private enum Sight {
+        case seen, missing
+        /// The slot is at another server, or on the move.
+        case elsewhere
+        /// It refused to say.
+        case unknown
+    }
+
+    private func waitAtServer(
+        _ items: [Waiting], _ kind: Kind
+    ) async throws -> (count: Int, facts: ServerFacts, sights: [Sight]) {
+        let effects = items.map(\.ask.effect)
+        // One marker per slot: another one's says nothing about where this slot is.
+        var places: [String: Int] = [:]
+        for effect in effects where places[effect.marker] == nil { places[effect.marker] = places.count }
+        var guards = [[String]](repeating: [], count: places.count)
+        var writes = guards
+        for effect in effects {
+            guards[places[effect.marker]!] = ["EXISTS", effect.marker, effect.never]
+            writes[places[effect.marker]!] = ["SET", effect.marker, "1", "PX", "60000"]
+        }
+        let proofs = effects.compactMap(\.proof)
+        let reads = guards + proofs.map { ["HGET", $0.key, $0.field] }
+        // WAIT speaks of the connection's own writes, so it makes some behind those it is asked about. After it, a server
+        // that has lost its mastership meanwhile tells so.
+        let commands = reads + writes + command(kind) + [ServerFacts.command]
+        let budgetUs = items[0].untilUs - loop.nowUs
+        return try await redis.transaction(key: effects[0].marker, budgetUs: budgetUs) { connection in
+            let results = await connection.sendAll(commands)
+            let facts = ServerFacts(try results[results.count - 1].get().string ?? "")
+            var proof = guards.count
+            let sights = effects.map { effect in
+                let place = places[effect.marker]!
+                let read = effect.proof == nil ? nil : results[proof]
+                if effect.proof != nil { proof += 1 }
+                return DurabilityWaits.sight(
+                    [results[place], results[reads.count + place]], read, besides: effect.proof?.besides ?? [])
+            }
+            // Nothing of it is here: where it is may be known a moment later.
+            if sights.allSatisfy({ $0 == .elsewhere }), case .failure(let error)? = results.first(where: \.isElsewhere)
+            {
+                throw error
+            }
+            return (kind == .answered ? 0 : DurabilityWaits.count(results[results.count - 2]), facts, sights)
+        }
+    }
+
+    private static func sight(
+        _ calls: [Result<RedisReply, RedisError>], _ proof: Result<RedisReply, RedisError>?, besides: Set<String>
+    ) -> Sight {
+        let all = calls + (proof.map { [$0] } ?? [])
+        if all.contains(where: \.isElsewhere) { return .elsewhere }
+        guard let replies = try? all.map({ try $0.get() }) else { return .unknown }
+        guard proof != nil else { return .seen }
+        return replies.last?.string.map { besides.contains($0) ? .missing : .seen } ?? .missing
+    }
+
+    /// How many have it, by the reply of WAIT or WAITAOF.
+    private static func count(_ reply: Result<RedisReply, RedisError>) -> Int {
+        switch reply {
+        case .success(.array(let elements)): elements.first?.int ?? 0
+        case .success(let reply): reply.int ?? 0
+        case .failure: 0
         }
     }
 }
 
-/// What a Redis says of itself, as far as promises hang on it.
-struct ServerFacts: Sendable {
-    static let command = ["INFO", "server", "replication", "persistence"]
-
-    let version: String
-    /// Names the time during which this server is a master: another one, or the same one again, has another name. Empty
-    /// when it does not say.
-    let reign: String
-    let isMaster: Bool
-    let appendsToFile: Bool
-    private let canWriteFile: Bool
-
-    init(_ info: String) {
-        var values: [Substring: Substring] = [:]
-        for line in info.split(whereSeparator: \.isNewline) {
-            let parts = line.split(separator: ":", maxSplits: 1)
-            if parts.count == 2 { values[parts[0]] = parts[1] }
-        }
-        version = String(values["redis_version"] ?? "")
-        if let run = values["run_id"], let replication = values["master_replid"] {
-            reign = "\(run)/\(replication)"
-        } else {
-            reign = ""
-        }
-        isMaster = values["role"] == "master"
-        appendsToFile = values["aof_enabled"] == "1"
-        canWriteFile = values["aof_last_write_status"] == "ok"
-    }
-
-    /// WAITAOF came with 7.2.
-    var hasWaitForFile: Bool {
-        let parts = version.split(separator: ".").map { Int($0) ?? 0 }
-        return parts.count >= 2 && (parts[0] > 7 || parts[0] == 7 && parts[1] >= 2)
-    }
-
-    var canWaitForFile: Bool { hasWaitForFile && appendsToFile && canWriteFile }
+extension Result<RedisReply, RedisError> {
+    fileprivate var isElsewhere: Bool { if case .failure(let error) = self { error.isElsewhere } else { false } }
 }
