@@ -27,6 +27,9 @@ enum IdleRun {
 
     static func run(_ options: IdleOptions) throws -> Outcome {
         try raiseLimit(to: options.idle + options.active + 64)
+        _ = try RuleSetup.apply(to: options.target, token: options.token)
+        // A rule binds everywhere within a second of its making.
+        usleep(1_200_000)
         let without = measure(options, "without")
         let crowd = try Crowd(options)
         let with = measure(options, "with \(options.idle) idle")
