@@ -27,6 +27,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     private var endOfTick = EndOfTickQueues()
     private var retired: [AnyObject] = []
     private var stopping = false
+    private(set) lazy var slices = SliceQueue(loop: self)
 
     public init(index: Int = 0) {
         self.index = index
