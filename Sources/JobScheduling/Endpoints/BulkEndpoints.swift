@@ -40,9 +40,10 @@ final class BulkEndpoints {
         guard let elements = try fields.array("jobs", maxCount: most), !elements.isEmpty else {
             throw Problem.field("jobs", "must have 1 to \(most) jobs")
         }
-        var drafts: [JobDraft] = []
-        drafts.reserveCapacity(elements.count)
-        for (i, element) in elements.enumerated() { drafts.append(try JobDraftParser.parse(element, of: "jobs[\(i)]")) }
+        var jobs: [ParsedJob] = []
+        jobs.reserveCapacity(elements.count)
+        for (i, element) in elements.enumerated() { jobs.append(try JobDraftParser.parse(element, of: "jobs[\(i)]")) }
+        let drafts = try JobGraph.resolve(jobs)
         let queue = drafts[0].queue
         var external: Set<String>?
         for (i, draft) in drafts.enumerated() {
@@ -52,7 +53,6 @@ final class BulkEndpoints {
             if kinds[draft.type] == nil, external == nil { external = try await types.names(queue) }
             try kinds.check(draft, named: "jobs[\(i)].", external: external ?? [])
         }
-        try JobGraph.resolve(&drafts)
         return drafts
     }
 
@@ -106,7 +106,7 @@ final class BulkEndpoints {
         var fields = try Fields(try exchange.jsonBody())
         let name = try fields.string("name") ?? "batch"
         var callback: JobDraft?
-        if let value = fields.value("callback") { callback = try JobDraftParser.parse(value, of: "callback") }
+        if let value = fields.value("callback") { callback = try JobDraftParser.parse(value, of: "callback").alone() }
         let drafts = try await drafts(&fields, most: BulkEndpoints.mostInBatch)
         try fields.finish()
         let queue = drafts[0].queue
