@@ -108,14 +108,17 @@ public final class JobSchedulingService: Service {
         let broadcasts = context.process.broadcasts
         group.onDue { queue, ms in broadcasts.send(DueNotice(queue: queue, inMs: ms), to: JobSchedulingService.dueTopic)
         }
-        if options.queues == nil {
-            upkeep.onQueue = { queue in group.serve(queue) }
-            for queue in upkeep.queues { group.serve(queue) }
-        }
         let wakes = WakeListener(context: context, group: group, types: worker.types, keys: store.keys) {
             options.queues ?? upkeep.queues
         }
         self.wakes = wakes
+        if options.queues == nil {
+            upkeep.onQueue = { [unowned wakes] queue in
+                group.serve(queue)
+                wakes.hasNewQueue()
+            }
+            for queue in upkeep.queues { group.serve(queue) }
+        }
         wakes.start()
         let presence = WorkerPresence(store: store, group: group, options: options, types: worker.types)
         self.presence = presence

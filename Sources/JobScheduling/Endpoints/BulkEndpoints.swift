@@ -55,7 +55,7 @@ final class BulkEndpoints {
             var fields = try Fields(body)
             let name = try fields.string("name") ?? "batch"
             let callback = try fields.value("callback").map { value throws(Problem) in
-                try JobDraftParser.parse(value, of: "callback")
+                try JobDraftParser.parse(value, of: "callback").alone()
             }
             let request = Request(
                 drafts: try drafts(&fields, most: BulkEndpoints.mostInBatch), name: name, callback: callback)
@@ -72,16 +72,15 @@ final class BulkEndpoints {
             guard let elements = try fields.array("jobs", maxCount: most), !elements.isEmpty else {
                 throw .field("jobs", "must have 1 to \(most) jobs")
             }
-            var drafts: [JobDraft] = []
-            drafts.reserveCapacity(elements.count)
+            var jobs: [ParsedJob] = []
+            jobs.reserveCapacity(elements.count)
             for (i, element) in elements.enumerated() {
-                let draft = try JobDraftParser.parse(element, of: "jobs[\(i)]")
-                if let queue = drafts.first?.queue, draft.queue != queue {
-                    throw .impossible("jobs[\(i)].queue", "must be that of the others, \(queue)")
-                }
-                drafts.append(draft)
+                jobs.append(try JobDraftParser.parse(element, of: "jobs[\(i)]"))
             }
-            try JobGraph.resolve(&drafts)
+            let drafts = try JobGraph.resolve(jobs)
+            if let i = drafts.firstIndex(where: { $0.queue != drafts[0].queue }) {
+                throw .impossible("jobs[\(i)].queue", "must be that of the others, \(drafts[0].queue)")
+            }
             return drafts
         }
 

@@ -63,13 +63,9 @@ final class JobEndpoints {
     // MARK: Creating
 
     private func create(_ exchange: Exchange, _ caller: Caller) async throws {
-        var draft = try JobDraftParser.parse(try exchange.jsonBody())
+        var draft = try JobDraftParser.parse(try exchange.jsonBody()).alone()
         draft.traceparent = exchange.header("traceparent").flatMap { $0.count <= 64 ? $0.string : nil }
         try await check(draft)
-        if let dependency = draft.dependencies.first(where: { if case .name = $0.reference { true } else { false } }) {
-            throw .impossible("dependencies", "names a job that does not exist: \(dependency.reference.name)")
-                as Problem
-        }
         let key = try IdempotencyKey(exchange, caller: caller)
         let promise = try await draft.durability.prepare([store.keys.durable(draft.queue)], in: store.context)
         try await store.claim(key)
@@ -103,7 +99,7 @@ final class JobEndpoints {
     private func edit(_ exchange: Exchange) async throws {
         let id = try JobEndpoints.id(exchange)
         let expected = try exchange.ifMatch()
-        let draft = try JobDraftParser.parse(try exchange.jsonBody(), isEdit: true)
+        let draft = try JobDraftParser.parse(try exchange.jsonBody(), isEdit: true).alone()
         let old = try await store.find(id)
         try expected.check(old.version)
         try await check(draft)
@@ -221,16 +217,5 @@ final class JobEndpoints {
                 .init("id", .string(job.id.description)), .init("status", .string(job.status.rawValue)),
                 .init("fromCache", .bool(job.fields["fromCache"] != nil)), .init("result", job.result ?? .null),
             ]))
-    }
-}
-
-extension Dependency.Reference {
-    /// As the user wrote it.
-    var name: String {
-        switch self {
-        case .job(let id): id.description
-        case .place(let place): "#\(place)"
-        case .name(let name): name
-        }
     }
 }

@@ -15,9 +15,8 @@ final class QueueEndpoints {
 
     func add(to routes: Routes) {
         routes.on(.get, "/api/queues", role: .read) { [unowned self] exchange, _ in
-            var figures: [JSONValue] = []
-            for queue in try await store.queues() { figures.append(try await store.figures(queue).json) }
-            exchange.reply(200, json: .array(figures))
+            let replies = await store.each(try await store.queues()) { [store] in try await store.figures($0).json }
+            exchange.reply(200, json: .array(try replies.map { try $0.get() }))
         }
         for op in ["pause", "resume"] {
             routes.on(.post, "/api/queues/{name}/\(op)", role: .admin) { [unowned self] exchange, _ in
@@ -119,15 +118,16 @@ final class QueueEndpoints {
         let queue = try QueueEndpoints.queue(exchange)
         let base = store.keys.base(queue)
         let redis = store.context.redis
-        var types: [JSONValue] = []
-        for type in try await store.figures(queue).types where type.settings != TypeSettings() {
+        let promising = try await store.figures(queue).types.filter { $0.settings != TypeSettings() }
+        let replies = await store.each(promising) { type in
             let words = try await redis.send(
                 ["HGETALL", base + "sla:" + type.name], key: base, budgetUs: JobStore.budgetUs
             ).words
             var counts: [String: Int] = [:]
             for i in stride(from: 0, to: words.count - 1, by: 2) { counts[words[i]] = Int(words[i + 1]) }
-            types.append(type.settings.report(type.name, counts, waiting: type))
+            return type.settings.report(type.name, counts, waiting: type)
         }
+        let types = try replies.map { try $0.get() }
         let reply = try await redis.send(
             ["XREVRANGE", base + "violations", "+", "-", "COUNT", "100"], key: base, budgetUs: JobStore.budgetUs)
         var violations: [JSONValue] = []

@@ -275,19 +275,18 @@ final class WorkerEndpoints {
     // MARK: Who works
 
     private func list(_ exchange: Exchange) async throws {
-        var workers: [JSONValue] = []
-        var bases = [store.keys.workers]
-        for queue in try await store.queues() { bases.append(store.keys.base(queue)) }
-        var seen: Set<String> = []
-        for base in bases {
-            let key = base + "workers"
-            let names = try await store.context.redis.send(
-                ["ZRANGE", key, "0", "999"], key: key, budgetUs: JobStore.budgetUs)
-            for name in names.strings ?? [] where seen.insert(name).inserted {
-                if let worker = try await describe(name, base) { workers.append(worker) }
-            }
+        let bases = [store.keys.workers] + (try await store.queues()).map(store.keys.base)
+        let lists = await store.each(bases) { [store] base in
+            try await store.context.redis.send(
+                ["ZRANGE", base + "workers", "0", "999"], key: base + "workers", budgetUs: JobStore.budgetUs)
         }
-        exchange.reply(200, json: .array(workers))
+        var seen: Set<String> = []
+        var places: [(name: String, base: String)] = []
+        for (base, names) in zip(bases, lists) {
+            for name in try names.get().strings ?? [] where seen.insert(name).inserted { places.append((name, base)) }
+        }
+        let workers = await store.each(places) { [unowned self] in try await describe($0.name, $0.base) }
+        exchange.reply(200, json: .array(try workers.compactMap { try $0.get() }))
     }
 
     private func describe(_ name: String, _ base: String) async throws -> JSONValue? {

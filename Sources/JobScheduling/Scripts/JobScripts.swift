@@ -18,13 +18,14 @@ enum JobScripts {
     static let read = join("read", [PackageResources.read_lua])
     static let list = join("list", [PackageResources.list_lua])
     static let figures = join("figures", [PackageResources.figures_lua])
+    static let peek = join("peek", [PackageResources.peek_lua])
     static let audit = join("audit", [PackageResources.audit_lua])
     static let listQueue = join("list_queue", [PackageResources.list_queue_lua])
     static let workerPresence = join("worker_presence", [PackageResources.worker_presence_lua])
 
     static let all = [
         enqueue, finishAndLease, heartbeat, cancel, tick, fire, change, delete, batchOpen, batch, settings, read, list,
-        figures, audit, listQueue, workerPresence,
+        figures, peek, audit, listQueue, workerPresence,
     ]
 
     private static let queue = PackageResources.queue_lua
