@@ -54,6 +54,9 @@ public final class JobSchedulingService: Service {
         context.process.broadcasts.subscribe(JobSchedulingService.dueTopic) { [weak self] due in
             self?.upkeep?.isDue(due.queue, inMs: due.inMs)
         }
+        context.process.broadcasts.subscribe(JobSchedulingService.queueTopic) { [weak self] queue in
+            self?.endpoints.hasQueue(queue)
+        }
         guard let options else { return }
         let group = group(options)
         let worker = LoopWorker(context: context, store: store, kinds: kinds, options: options, group: group)
@@ -63,6 +66,8 @@ public final class JobSchedulingService: Service {
         if context.isFirstLoop { startWorking(options, group, worker) }
     }
 
+    /// A queue that this process did not know before.
+    static let queueTopic = Broadcasts.Topic<QueueName>("jobs.queue")
     static let dueTopic = Broadcasts.Topic<DueNotice>("jobs.due")
 
     /// Something of a queue is due; the loop that does the upkeep hears it.
@@ -129,6 +134,7 @@ public final class JobSchedulingService: Service {
 
     public func stop() async {
         wakes?.stop()
+        endpoints.stop()
         if let worker, let options { await worker.stop(graceUs: Int64(options.graceMs) * 1000) }
         await presence?.stop()
         news?.stop()

@@ -37,13 +37,13 @@ struct LedgerTests {
     @Test func cursorsAtTheEndsOfTheirTypeAreRefused() throws {
         let stock = try StockServer()
         try stock.product("A")
-        for path in ["/api/alerts", "/api/transfers", "/api/inventory/A/ledger", "/api/products"] {
+        for path in ["/api/alerts/low-stock", "/api/transfers", "/api/inventory/A/ledger", "/api/products"] {
             for cursor in [
                 "9223372036854775807", "9223372036854775806", "-1", "%2b1", "0-0", "1-2-x",
                 "18446744073709551615-18446744073709551615", "{}",
             ] {
-                // A number is a SKU as well.
-                if path == "/api/products", cursor.first?.isNumber == true { continue }
+                // A number may be a SKU as well.
+                if path == "/api/products", cursor.last?.isNumber == true { continue }
                 let answer = try stock.send("GET", "\(path)?cursor=\(cursor)")
                 #expect(answer.status == 400 && answer.json?["field"]?.text == "cursor", "\(path) \(cursor)")
             }

@@ -2,6 +2,7 @@ import EventLoops
 import Redis
 import Services
 import Telemetry
+import TimeZones
 
 /// Sees to what is due in every queue: delayed jobs, leases that are over, slots of schedules. Every process does it, on
 /// one loop; each step is one script that only the first can win, so there is no leader.
@@ -21,6 +22,8 @@ final class QueueUpkeep {
     private var beingAsked: Set<QueueName> = []
     private var dropping: Set<QueueName> = []
     private var isStopped = false
+    /// Schedules that were told of as unreadable here.
+    private var unreadable: Set<JobID> = []
     /// Called with every queue when it becomes known.
     var onQueue: ((QueueName) -> Void)?
 
@@ -60,6 +63,7 @@ final class QueueUpkeep {
     func add(_ queue: QueueName) {
         guard !isStopped, known.insert(queue).inserted else { return }
         onQueue?(queue)
+        context.process.broadcasts.send(queue, to: JobSchedulingService.queueTopic)
         isDue(queue, inMs: 0)
     }
 
@@ -189,11 +193,23 @@ final class QueueUpkeep {
         return error.isElsewhere || error == .unavailable || error == .timeout || error == .lost
     }
 
+    /// A schedule that this process cannot read, such as one in a time zone that only newer data has. It stays as it is: a
+    /// replica that can read it makes its runs.
+    private func leaveToOthers(_ words: [String], _ queue: QueueName) {
+        guard unreadable.insert(JobID(queue: queue, number: Int(words[0]) ?? 0)).inserted else { return }
+        context.log.error(
+            "a schedule cannot be read here; its runs are left to other replicas",
+            ["queue": .string(queue.text), "job": .string(words[0]), "schedule": .string(words[2]),
+             "timeZone": .string(words[3])])
+    }
+
     /// - Parameter words: job, slot, schedule, time zone, missed, missedLimit, overlap, queueLimit.
     private func fire(_ words: [String], _ queue: QueueName, nowMs: Int) async throws {
-        guard let slotMs = Int(words[1]), let schedule = try? Schedule(words[2]) else { return }
+        guard let slotMs = Int(words[1]) else { return }
+        guard let schedule = try? Schedule(words[2]), let zone = Zone(identifier: words[3].isEmpty ? "UTC" : words[3])
+        else { return leaveToOthers(words, queue) }
         let due = ScheduleSlots.Due(
-            schedule: schedule, timeZone: words[3].isEmpty ? "UTC" : words[3], slotMs: slotMs,
+            schedule: schedule, zone: zone, slotMs: slotMs,
             missed: MissedSlots(rawValue: words[4]) ?? .latest, missedLimit: Int(words[5]) ?? 1000)
         let plan = ScheduleSlots.plan(due, nowMs: nowMs)
         let arguments =
