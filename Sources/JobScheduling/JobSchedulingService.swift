@@ -45,6 +45,9 @@ public final class JobSchedulingService: Service {
         store = JobStore(context: context)
         options = try WorkerOptions(context.process.settings)
         endpoints = JobRoutes(store: store, kinds: self.kinds)
+        if let (type, setting) = self.kinds.lacking.first(where: { options?.types?.contains($0.type) == true }) {
+            throw Problem.field("types", "names \(type), which needs the setting \(setting)")
+        }
     }
 
     public func addRoutes(to routes: Routes) { endpoints.add(to: routes) }
@@ -110,6 +113,10 @@ public final class JobSchedulingService: Service {
 
     private func startWorking(_ options: WorkerOptions, _ group: WorkerGroup, _ worker: LoopWorker) {
         guard let upkeep else { return }
+        for (type, setting) in kinds.lacking where options.types == nil {
+            context.log.info(
+                "jobs of a type are left to other workers", ["type": .string(type), "missing": .string(setting)])
+        }
         let broadcasts = context.process.broadcasts
         group.onDue { queue, ms in broadcasts.send(DueNotice(queue: queue, inMs: ms), to: JobSchedulingService.dueTopic)
         }

@@ -78,7 +78,8 @@ final class JobEndpoints {
             if draft.cache != nil || !draft.dependencies.isEmpty, let stored = try? await store.find(id) {
                 job = stored
             } else {
-                job = JobRecord(id: id, draft: draft, createdMs: creation.createdMs)
+                job = JobRecord(
+                    id: id, draft: draft, createdMs: creation.createdMs, firstSlotMs: creation.firstSlots[0])
             }
             JobEndpoints.reply(exchange, 201, job)
         case .existing(let id), .merged(let id):
@@ -105,14 +106,17 @@ final class JobEndpoints {
         try await check(draft)
         guard draft.queue == id.queue else { throw Problem.impossible("queue", "cannot be changed") }
         guard draft.type == old.type else { throw Problem.impossible("type", "cannot be changed") }
+        try old.checkFixed(draft)
         var dueMs = ""
         switch (draft.timing, old.status) {
         case (.repeatedly(let repetition), .scheduled):
             dueMs = String(ScheduleSlots.first(repetition, nowMs: try await store.nowMs(id.queue)))
         case (.repeatedly, _), (_, .scheduled):
             throw Problem.impossible("schedule", "cannot be given to a job without one, nor taken away")
-        case (.at(let ms), _): dueMs = String(ms)
-        case (.now, _), (.manually, _): break
+        case (.at(let ms), .pending) where old.dueMs != nil: dueMs = String(ms)
+        case (.at, _): throw Problem.impossible("runAt", "can be changed only while the job waits for its time")
+        case (.manually, .idle), (.now, _): break
+        case (.manually, _): throw Problem.impossible("manual", "cannot be given to a job that runs by itself")
         }
         let fields = draft.fields()
         let named = Set(stride(from: 0, to: fields.count, by: 2).map { fields[$0] })

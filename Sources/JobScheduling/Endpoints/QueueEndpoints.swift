@@ -21,7 +21,9 @@ final class QueueEndpoints {
         for op in ["pause", "resume"] {
             routes.on(.post, "/api/queues/{name}/\(op)", role: .admin) { [unowned self] exchange, _ in
                 let queue = try QueueName(exchange.parameter(0)).required("name")
-                try await store.list(queue)
+                guard try await store.queues().contains(queue) else {
+                    throw Problem(.notFound, "there is no queue \(queue)")
+                }
                 _ = try await store.run(JobScripts.settings, queue, [op])
                 exchange.reply(200, json: try await store.figures(queue).json)
             }
@@ -34,7 +36,11 @@ final class QueueEndpoints {
         }
         routes.on(.put, "/api/job-types/{type}", role: .admin) { [unowned self] exchange, _ in
             let (queue, type) = try QueueEndpoints.place(exchange)
-            let (settings, alertURL) = try TypeSettings.parse(try exchange.jsonBody())
+            var (settings, alertURL) = try TypeSettings.parse(try exchange.jsonBody())
+            // Who changes a limit does not mean that the workers are others now.
+            if settings.isExternal == nil {
+                settings.isExternal = try await store.figures(queue).types.first { $0.name == type }?.settings.isExternal
+            }
             if let alertURL { try checkAlert(alertURL) }
             try await store.list(queue)
             if try await store.run(JobScripts.settings, queue, ["type", type, settings.text]).first == "full" {
@@ -87,7 +93,9 @@ final class QueueEndpoints {
         var words: [String] = []
         for member in members {
             guard QueueName.isName(member.key) else { throw .field(member.key, "is no name of a pool") }
-            guard case .int(let units) = member.value, (0...1_000_000_000).contains(units) else {
+            // As a GET shows it, too.
+            let value = member.value["capacity"] ?? member.value
+            guard case .int(let units) = value, (0...1_000_000_000).contains(units) else {
                 throw .field(member.key, "must be an integer from 0 to 1000000000")
             }
             words += [member.key, String(units)]

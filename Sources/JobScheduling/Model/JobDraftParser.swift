@@ -8,7 +8,8 @@ struct JobDraftParser {
     /// Members that a client may send back as it got them.
     private static let readBack = [
         "id", "status", "createdAt", "updatedAt", "version", "lastRun", "nextRun", "runCount", "successCount",
-        "failureCount", "attempt", "error", "result", "progress", "history",
+        "failureCount", "attempt", "error", "result", "progress", "history", "startedAt", "endedAt", "worker",
+        "lostLeases", "reason", "batch", "fromCache", "cachedFrom", "scheduledBy", "cancelling", "skippedSlots",
     ]
 
     /// - Parameters:

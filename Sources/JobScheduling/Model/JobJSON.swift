@@ -22,10 +22,15 @@ extension JobRecord {
         func add(_ name: String, _ value: JSONValue?) {
             if let value, value != .null { members.append(.init(name, value)) }
         }
+        if status == .idle { add("manual", .bool(true)) }
+        // Of one that is tried again, the time is ours.
+        if status == .pending { add("runAt", JobRecord.time(dueMs)) }
         if fields["schedule"] != nil {
             add("timeZone", .string(fields["timeZone"] ?? "UTC"))
             add("missed", .string(fields["missed"] ?? MissedSlots.latest.rawValue))
+            add("missedLimit", int("missedLimit"))
             add("overlap", .string(fields["overlap"] ?? Overlap.allow.rawValue))
+            add("queueLimit", int("queueLimit"))
             add("skippedSlots", int("skippedSlots"))
         }
         add("attempt", stateLine.int("attempt").map { .int($0) })
@@ -37,7 +42,13 @@ extension JobRecord {
         add("error", text("error"))
         add("progress", JobRecord.parsed(fields["progress"]))
         add("resources", resources)
-        add("unique", fields["unique"].map { .string($0) })
+        if fields["retryTimeouts"] != nil { add("retryOnTimeout", .bool(true)) }
+        add("unique", unique)
+        add("conflict", conflict)
+        if let cache = fields["cache"]?.split(separator: " ").last.flatMap({ Int($0) }) {
+            add("cache", .object([.init("forMs", .int(cache))]))
+        }
+        if fields["preemptible"] != nil { add("preemptible", .bool(true)) }
         add("batch", text("batch"))
         if let from = fields["fromCache"] {
             add("fromCache", .bool(true))
@@ -61,6 +72,21 @@ extension JobRecord {
         return .object([
             .init("kind", .string(backoff.kind.rawValue)), .init("baseMs", .int(backoff.baseMs)),
             .init("maxMs", .int(backoff.maxMs)),
+        ])
+    }
+
+    private var unique: JSONValue? {
+        guard let key = fields["unique"].flatMap(KeyText.unescaped) else { return nil }
+        let until: JSONValue.Member = int("uniqueMs").map { .init("forMs", $0) } ?? .init("until", .string("finished"))
+        return .object([.init("key", .string(key)), until])
+    }
+
+    private var conflict: JSONValue? {
+        let parts = (fields["conflict"] ?? "").split(separator: " ").map(String.init)
+        guard parts.count == 3, let name = KeyText.unescaped(parts[2]) else { return nil }
+        return .object([
+            .init("name", .string(name)), .init("strategy", .string(parts[0])),
+            .init("delayMs", .int(Int(parts[1]) ?? 0)),
         ])
     }
 
