@@ -108,7 +108,7 @@ final class JobEventsEndpoint {
     /// The entry that was sent last is gone from the stream, and so may be others behind it that were not sent.
     private func tellOfGap(_ subscriber: Subscriber, _ first: RedisReply?) {
         guard case .array(let parts)? = first, let id = parts.first?.string, id != subscriber.entry,
-            subscriber.entry != StreamID.zero.description
+            subscriber.entry != "0-0"
         else { return }
         let data = JSONValue.object([.init("after", .string(subscriber.entry)), .init("until", .string(id))]).text()
         subscriber.stream.event(id: "\(subscriber.entry)/\(subscriber.sent)", name: "gap", data: data)
@@ -130,6 +130,6 @@ final class JobEventsEndpoint {
         guard halves.count == 2, let entry = StreamID(halves[0]), let sent = Digits.int(halves[1], most: 9) else {
             return nil
         }
-        return (entry.description, sent)
+        return (entry.text, sent)
     }
 }

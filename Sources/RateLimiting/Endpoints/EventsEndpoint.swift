@@ -49,10 +49,10 @@ final class EventsEndpoint {
     private func subscribe(_ exchange: Exchange) async throws {
         var lastID: String?
         if let header = exchange.header("last-event-id")?.string {
-            guard let place = StreamID(header) else {
+            guard StreamID(header) != nil else {
                 throw Problem.field("Last-Event-ID", "is not one that was given out")
             }
-            lastID = try await reaches(back: place) ? place.description : nil
+            lastID = try await reaches(back: header) ? header : nil
         }
         let snapshot = lastID == nil ? try await store.read() : nil
         let stream = EventStream(exchange)
@@ -128,13 +128,13 @@ final class EventsEndpoint {
     }
 
     /// Whether the stream still holds everything after `id`.
-    private func reaches(back id: StreamID) async throws -> Bool {
+    private func reaches(back id: String) async throws -> Bool {
         let key = store.keys.changes
         let reply = try await context.redis.send(
             ["XRANGE", key, "-", "+", "COUNT", "1"], key: key, budgetUs: 1_000_000)
-        guard case .array(let entries) = reply, case .array(let parts)? = entries.first, 
-            let first = parts.first?.string.flatMap(StreamID.init)
+        guard case .array(let entries) = reply, case .array(let parts)? = entries.first, let first = parts.first?.string
         else { return false }
+        guard let first = StreamID(first), let id = StreamID(id) else { return false }
         return first <= id
     }
 }

@@ -15,10 +15,10 @@ public final class AuditEndpoint {
 
     private func list(_ exchange: Exchange) async throws {
         let page = try Page(exchange)
-        let place = try page.place(StreamID.ofEntry)
+        let newest = try page.newestEntry()
         let key = AuditLog.key(context.process)
         let reply = try await context.redis.send(
-            ["XREVRANGE", key, place.map { "(\($0)" } ?? "+", "-", "COUNT", String(page.limit)], key: key,
+            ["XREVRANGE", key, newest, "-", "COUNT", String(page.limit)], key: key,
             budgetUs: AuditEndpoint.budgetUs)
         guard case .array(let elements) = reply else { throw RedisError.unexpectedReply("XREVRANGE") }
         var last: String?

@@ -32,6 +32,11 @@ public struct Page: Sendable {
         return place
     }
 
+    /// The newest entry that may be on a page of a stream, read backwards; `newest` on the first page.
+    public func newestEntry(_ newest: String = "+") throws(Problem) -> String {
+        try place { StreamID($0)?.predecessor }?.text ?? newest
+    }
+
     /// Names the next page in the answer's `Link` header.
     /// - Parameter filters: members of the query that the next page is to have as well.
     public func addNextLink(_ cursor: String, to exchange: Exchange, keeping filters: [StaticString] = []) {
