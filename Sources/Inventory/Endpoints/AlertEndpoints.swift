@@ -87,7 +87,8 @@ final class AlertEndpoints {
     /// Alerts in the order of the list, and how many names were looked at.
     func read(from start: ListOffset, limit: Int) async throws -> ([StockAlert], looked: Int) {
         let key = lanes.keys.alerts
-        let names = try await send(["ZREVRANGE", key, String(start.value), String(start.value + limit - 1)], key).strings ?? []
+        let names =
+            try await send(["ZREVRANGE", key, String(start.value), String(start.value + limit - 1)], key).strings ?? []
         var found: [StockAlert] = []
         for name in names {
             guard let (sku, warehouse) = StockOutbox.place(name) else { continue }

@@ -39,7 +39,8 @@ final class QueueEndpoints {
             var (settings, alertURL) = try TypeSettings.parse(try exchange.jsonBody())
             // Who changes a limit does not mean that the workers are others now.
             if settings.isExternal == nil {
-                settings.isExternal = try await store.figures(queue).types.first { $0.name == type }?.settings.isExternal
+                settings.isExternal = try await store.figures(queue).types.first { $0.name == type }?.settings
+                    .isExternal
             }
             if let alertURL { try checkAlert(alertURL) }
             try await store.list(queue)

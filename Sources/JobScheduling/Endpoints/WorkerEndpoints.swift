@@ -211,7 +211,8 @@ final class WorkerEndpoints {
         var seenMs = 0
         for base in bases {
             let key = base + "worker:" + name
-            let words = try await store.context.redis.send(["HGETALL", key], key: key, budgetUs: JobStore.budgetUs).words
+            let words = try await store.context.redis.send(["HGETALL", key], key: key, budgetUs: JobStore.budgetUs)
+                .words
             var said: [String: String] = [:]
             for i in stride(from: 0, to: words.count - 1, by: 2) { said[words[i]] = words[i + 1] }
             guard let ms = said["seen"].flatMap({ Int($0) }) else { continue }

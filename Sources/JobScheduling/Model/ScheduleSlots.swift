@@ -12,7 +12,6 @@ enum ScheduleSlots {
         Zone(identifier: repetition.timeZone).flatMap { repetition.schedule.next(afterMs: nowMs, in: $0) } ?? neverMs
     }
 
-
     /// A schedule whose slot has come.
     struct Due {
         var schedule: Schedule

@@ -94,7 +94,8 @@ struct TypeSettings: Equatable {
                 rate.map { .object([.init("limit", .int($0.limit)), .init("per", .int($0.perMs))]) } ?? .null),
             .init("maxQueueMs", maxQueueMs.map { .int($0) } ?? .null),
             .init("maxRunMs", maxRunMs.map { .int($0) } ?? .null),
-            .init("successRate", successRate.map { .double($0) } ?? .null), .init("external", .bool(isExternal ?? false)),
+            .init("successRate", successRate.map { .double($0) } ?? .null),
+            .init("external", .bool(isExternal ?? false)),
         ]
     }
 

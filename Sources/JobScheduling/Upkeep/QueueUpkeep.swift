@@ -199,8 +199,10 @@ final class QueueUpkeep {
         guard unreadable.insert(JobID(queue: queue, number: Int(words[0]) ?? 0)).inserted else { return }
         context.log.error(
             "a schedule cannot be read here; its runs are left to other replicas",
-            ["queue": .string(queue.text), "job": .string(words[0]), "schedule": .string(words[2]),
-             "timeZone": .string(words[3])])
+            [
+                "queue": .string(queue.text), "job": .string(words[0]), "schedule": .string(words[2]),
+                "timeZone": .string(words[3]),
+            ])
     }
 
     /// - Parameter words: job, slot, schedule, time zone, missed, missedLimit, overlap, queueLimit.

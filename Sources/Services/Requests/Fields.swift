@@ -140,7 +140,7 @@ public struct Fields {
     private static func likeliest(_ word: String, of known: [String]) -> String? {
         let lowercased = word.lowercased()
         if let name = elsewhere[lowercased], known.contains(name) { return name }
-        guard word.utf8.count <= 64 else { return nil }
+        guard (4...64).contains(word.utf8.count) else { return nil }
         let near = known.map { ($0, distance(lowercased, $0.lowercased())) }.min { $0.1 < $1.1 }
         guard let near, near.1 <= max(1, word.utf8.count / 4) else { return nil }
         return near.0

@@ -99,7 +99,8 @@ struct JobListTests {
             for more in ["", #","manual":true"#, #","runAt":"2090-01-01T00:00:00Z""#, #","priority":"low""#] {
                 made.append(try server.create(#"{"name":"j","type":"simulated","queue":"\#(queue)"\#(more)}"#))
             }
-            made.append(try server.create(#"{"name":"j","type":"http","queue":"\#(queue)","config":{"url":"http://x"}}"#))
+            made.append(
+                try server.create(#"{"name":"j","type":"http","queue":"\#(queue)","config":{"url":"http://x"}}"#))
         }
         let ids = try pages(server, "/api/jobs?limit=\(limit)").joined()
         #expect(ids.sorted() == made.sorted())

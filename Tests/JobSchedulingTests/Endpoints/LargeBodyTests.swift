@@ -49,7 +49,9 @@ struct LargeBodyTests {
         let answer = try server.send("POST", "/api/batches", #"{"jobs":[\#(LargeBodyTests.jobs(9, 400_000))]}"#)
         let id = try #require(answer.json?["id"]?.text)
         #expect(answer.status == 201)
-        let hasEnded = try await eventually { try server.send("GET", "/api/batches/\(id)").json?["status"]?.text == "ended" }
+        let hasEnded = try await eventually {
+            try server.send("GET", "/api/batches/\(id)").json?["status"]?.text == "ended"
+        }
         #expect(hasEnded)
         #expect(try server.send("GET", "/api/batches/\(id)").json?["counts"]?["completed"]?.number == 9)
     }
