@@ -1,5 +1,6 @@
 import Bytes
 import JSON
+import Services
 
 extension JobRecord {
     /// The job as the API shows it.
