@@ -55,7 +55,7 @@ import Testing
 
     @Test func aRedisThatCannotSaveTakesNoWrites() throws {
         let folder = try TemporaryFolder()
-        let redis = try RedisServer(options: .init(arguments: ["--dir", folder.path, "--save", "3600 1"]))
+        let redis = try RedisServer(options: .init(arguments: ["--dir", folder.path, "--save", "3600", "1"]))
         try redis.redis("SET", "x", "1")
         #expect(rmdir(folder.path) == 0)
         try redis.redis("BGSAVE")

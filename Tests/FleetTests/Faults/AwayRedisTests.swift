@@ -54,16 +54,19 @@ extension Fleet {
                 "POST", "/api/rate-limits/check", body: #"{"identifier":"ann","endpoint":"/\#(endpoint)"}"#)
         }
 
-        /// Waits until the load balancer has asked each replica how it is more often than it takes to give one up.
+        /// Waits until the load balancer has asked each replica how it is more often than it takes to give one up. Nobody else
+        /// asks them anything meanwhile, but for us.
         private func awaitProbes(_ replicas: [HTTPConnection]) async throws {
-            func probes(_ replica: HTTPConnection) throws -> Int {
-                let lines = try replica.request("GET", "/metrics").text.split(separator: "\n")
-                return lines.filter { $0.hasPrefix("quartermaster_http_answers_total") && $0.contains(#""/readyz""#) }
-                    .compactMap { $0.split(separator: " ").last.flatMap { Int($0) } }.reduce(0, +)
-            }
             for replica in replicas {
-                let before = try probes(replica)
-                #expect(try await eventually { try probes(replica) >= before + 4 })
+                var own = 0
+                func probes() throws -> Int {
+                    own += 1
+                    let lines = try replica.request("GET", "/metrics").text.split(separator: "\n")
+                    let total = lines.first { $0.hasPrefix("quartermaster_http_requests_total ") }
+                    return (total?.split(separator: " ").last.flatMap { Int($0) } ?? 0) - own
+                }
+                let before = try probes()
+                #expect(try await eventually { try probes() >= before + 4 })
             }
         }
     }
