@@ -113,7 +113,12 @@ let package = Package(
         .testTarget(name: "EventLoopsTests", dependencies: ["EventLoops"], cSettings: gnu),
         .testTarget(name: "ServicesTests", dependencies: ["Bytes", "Digests", "JSON", "Services"], cSettings: gnu),
         .testTarget(name: "TidyTests"),
-        tests("Application", ["Application", "Bytes", "Digests", "HTTP", "JSON", "Services", "Telemetry"]),
+        tests(
+            "Application",
+            [
+                "Application", "Bytes", "Digests", "EventLoops", "HTTP", "Inventory", "JSON", "JobScheduling",
+                "RateLimiting", "Redis", "Services", "Telemetry",
+            ]),
         tests("Redis", ["Bytes", "EventLoops", "Redis"]),
         tests(
             "RateLimiting",

@@ -70,6 +70,10 @@ public final class RateLimitService: Service {
         }
     }
 
+    public func check() async throws {
+        if let path = context.process.settings["rules"] { _ = try await RuleFile.content(path) }
+    }
+
     public func start() async throws {
         let (limiter, revisions, loop) = (limiter, shared.revisions, context.loop)
         tokenRules = TokenRules.of(context.tokens)

@@ -22,7 +22,7 @@ final class GiveBackEndpoints {
     }
 
     func add(to routes: Routes) {
-        routes.on(.post, "/api/rate-limits/refund", role: .check) { [unowned self] exchange, caller in
+        routes.on(.post, "/api/rate-limits/refund", role: .refund) { [unowned self] exchange, caller in
             try await refund(exchange, caller)
         }
         routes.on(.post, "/api/rate-limits/reset", role: .admin) { [unowned self] exchange, _ in
