@@ -63,7 +63,7 @@ let package = Package(
             [
                 "clock", "token_bucket", "sliding_window", "sliding_window_counter", "fixed_window", "quota",
                 "concurrency", "check_one", "check_all", "refund", "lease_renew", "lease_release", "rules_read",
-                "rules_change",
+                "rules_page", "rules_change", "rules_restore",
             ]),
         service(
             "JobScheduling",
