@@ -17,10 +17,11 @@ local function thresholds(s, warehouse)
   end
   local function own(name) return tonumber(product[warehouse .. ':' .. name]) end
   local warning = own('warning') or tonumber(product.minStockLevel) or 0
+  -- None is above the one before it, which would hide it.
+  local critical = math.min(warning, own('critical') or tonumber(product.critical) or math.floor(warning / 2))
   return {
-    warning = warning,
-    critical = own('critical') or tonumber(product.critical) or math.floor(warning / 2),
-    emergency = own('emergency') or tonumber(product.emergency) or 0,
+    warning = warning, critical = critical,
+    emergency = math.min(critical, own('emergency') or tonumber(product.emergency) or 0),
     most = own('max') or tonumber(product.maxStockLevel),
   }
 end
@@ -90,6 +91,10 @@ local function watch(s, warehouse)
     end
     if new then raise(s, warehouse, alert, old, new, available, t) end
   end
+  local threshold = new and format('%d', new == 'overstock' and t.most or t[new])
+  if new and new == old and alert.threshold ~= threshold then
+    call('HSET', key(s, 'alert', ':' .. warehouse), 'threshold', threshold)
+  end
   if new == 'overstock' then
     c.below, c.above = low, nil
   elseif new then
@@ -100,4 +105,16 @@ local function watch(s, warehouse)
   end
   s.bounded = s.bounded or {}
   s.bounded[warehouse] = true
+end
+
+-- {}: what is known of its thresholds has changed. A warehouse that never had any stock has no alert.
+local function look(s)
+  for warehouse, c in pairs(s.warehouses) do
+    local status = call('HGET', key(s, 'alert', ':' .. warehouse), 'status')
+    if c.quantity ~= 0 or c.reserved ~= 0 or (status and status ~= 'resolved') then
+      c.below, c.above = nil, nil
+      s.shifted[warehouse] = true
+    end
+  end
+  return { 'done' }
 end

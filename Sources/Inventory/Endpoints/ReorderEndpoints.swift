@@ -39,10 +39,9 @@ final class ReorderEndpoints {
         }
         let page = try Page(exchange)
         let names = try await products.names(after: page.cursor, limit: page.limit)
-        var rows: [JSONValue] = []
-        for sku in names.compactMap({ SKU($0) }) {
-            if let row = try await advice(sku, days) { rows.append(row) }
-        }
+        let rows = try await inParts(names.compactMap { SKU($0) }, of: 20, on: exchange.loop) { [self] sku in
+            try await advice(sku, days)
+        }.compactMap { $0 }
         exchange.beginReply(200)
         if names.count == page.limit, let last = names.last {
             page.addNextLink(last, to: exchange, keeping: ["days"])
@@ -80,7 +79,12 @@ final class ReorderEndpoints {
             .init("meanAbsoluteError", .double(forecast.meanAbsoluteError)),
             .init("meanAbsolutePercentageError", forecast.meanAbsolutePercentageError.map { .double($0) } ?? .null),
             .init("reorderPoint", .int(point)), .init("shouldReorder", .bool(isDue)),
-            .init("suggestedQuantity", .int(isDue ? max(0, max(product.maxStockLevel, point) - position) : 0)),
+            .init(
+                "suggestedQuantity",
+                .int(
+                    isDue
+                        ? Demand.order(
+                            max(product.maxStockLevel, point) - position, unitsPerOrder: product.unitsPerOrder) : 0)),
         ]
         return .object(members)
     }
@@ -124,7 +128,7 @@ final class ReorderEndpoints {
     }
 
     /// Units that left for customers, by warehouse and day (the last `days` times 24 hours), oldest first: confirmed
-    /// reservations and what was subtracted by hand; counts, write-offs and transfers are none.
+    /// reservations and what was subtracted by hand; counts, quantities that were set, write-offs and transfers are none.
     private func demand(_ sku: SKU, _ days: Int) async throws -> [String: [Double]] {
         let startMs = try await lanes.nowMs(of: lanes.keys.ledger(sku)) - days * ReorderEndpoints.dayMs
         var demand: [String: [Double]] = [:]

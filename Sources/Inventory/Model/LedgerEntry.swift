@@ -4,7 +4,7 @@ import JSON
 struct LedgerEntry: Sendable, Equatable {
     /// `<ms since 1970>-<number>`.
     var id: String
-    /// `reserve`, `confirm`, `cancel`, `expire`, `adjust`, `count`, `write-off`, `transfer`, `ship`, `receive`,
+    /// `reserve`, `resize`, `confirm`, `cancel`, `expire`, `adjust`, `set`, `count`, `write-off`, `transfer`, `ship`, `receive`,
     /// `transfer-cancel`, `rollback`, `correction`, `checkpoint`.
     var type: String
     var warehouse: String
