@@ -84,7 +84,7 @@ final class LedgerEndpoints {
             names = [try await catalogue.sku(product)]
         } else {
             let texts = try await products.names(after: cursor, limit: LedgerEndpoints.mostProducts)
-            names = texts.compactMap { SKU($0) }
+            names = texts.compactMap { SKU(code: $0) }
             if texts.count == LedgerEndpoints.mostProducts { next = texts.last }
         }
         var checked = 0

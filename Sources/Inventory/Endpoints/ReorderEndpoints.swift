@@ -40,7 +40,7 @@ final class ReorderEndpoints {
         let page = try Page(exchange)
         let names = try await products.names(after: page.cursor, limit: page.limit)
         var rows: [JSONValue] = []
-        for sku in names.compactMap({ SKU($0) }) {
+        for sku in names.compactMap({ SKU(code: $0) }) {
             if let row = try await advice(sku, days) { rows.append(row) }
         }
         exchange.beginReply(200)

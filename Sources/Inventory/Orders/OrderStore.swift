@@ -71,7 +71,7 @@ final class OrderStore {
         let key = lanes.keys.orderReservation(suffix)
         let reply = try await lanes.context.redis.send(
             ["HGET", key, "skus"], key: key, budgetUs: OrderStore.replyBudgetUs)
-        return reply.string?.split(separator: " ").compactMap { SKU(String($0)) }
+        return reply.string?.split(separator: " ").compactMap { SKU(code: String($0)) }
     }
 
     func perform(_ step: OrderStep, suffix: String, skus: [SKU], actor: String = "") async throws -> OrderAnswer {
@@ -109,7 +109,7 @@ final class OrderStore {
         let ms = String(Int(WallClock.nowUs() / 1000) + OrderStore.lookAfterMs)
         for sku in skus {
             let due = lanes.keys.due(sku)
-            _ = try await redis.send(["ZADD", due, "LT", ms, sku.text], key: due, budgetUs: OrderStore.replyBudgetUs)
+            _ = try await redis.send(["ZADD", due, "LT", ms, sku.code], key: due, budgetUs: OrderStore.replyBudgetUs)
         }
         guard let order else { return }
         for words in OrderIndex.commands(order, suffix, lanes.keys) {

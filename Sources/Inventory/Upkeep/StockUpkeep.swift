@@ -61,7 +61,7 @@ final class StockUpkeep {
         while more, !isStopped {
             let keys = [lanes.keys.due(part: part), lanes.keys.duringSweep(part: part)]
             guard let names = try? await take(keys, forMs: StockUpkeep.takenMs) else { return false }
-            let skus = names.compactMap { SKU($0) }
+            let skus = names.compactMap { SKU(code: $0) }
             if orders == nil {
                 for sku in skus { await sweep(sku, part) }
             } else {
@@ -112,12 +112,12 @@ final class StockUpkeep {
             let redis = lanes.context.redis
             let due = lanes.keys.due(part: part)
             if let next = reply.rest.first {
-                _ = try await redis.send(["ZADD", due, "LT", next, sku.text], key: due, budgetUs: StockUpkeep.budgetUs)
+                _ = try await redis.send(["ZADD", due, "LT", next, sku.code], key: due, budgetUs: StockUpkeep.budgetUs)
             }
             // What could not be told comes back with the SKU, from those that are taken.
             guard isTold else { return }
             let taken = lanes.keys.duringSweep(part: part)
-            _ = try await redis.send(["ZREM", taken, sku.text], key: taken, budgetUs: StockUpkeep.budgetUs)
+            _ = try await redis.send(["ZREM", taken, sku.code], key: taken, budgetUs: StockUpkeep.budgetUs)
         } catch {
             // It comes back from those that are taken.
             return
