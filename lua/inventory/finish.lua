@@ -53,6 +53,7 @@ local function finish(s, fence)
   if s.nextExpiry ~= s.firstNextExpiry then set('nextExpiry', s.nextExpiry) end
   if s.waiting ~= s.firstWaiting then set('waiting', s.waiting > 0 and s.waiting or nil) end
   if s.queued ~= s.firstQueued then set('queued', s.queued > 0 and s.queued or nil) end
+  if s.isYoung and next(s.touched) then shrinkLedger(s) end
   call('HSET', s.stock, unpack(fields))
   if #gone > 0 then call('HDEL', s.stock, unpack(gone)) end
 end

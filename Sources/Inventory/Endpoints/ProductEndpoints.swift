@@ -50,7 +50,7 @@ final class ProductEndpoints {
         let category = exchange.queryItem("category")
         let names = try await store.names(after: page.cursor, limit: page.limit)
         var products: [JSONValue] = []
-        for product in try await store.find(names.compactMap { SKU($0) }).compactMap({ $0 })
+        for product in try await store.find(names.compactMap { SKU(code: $0) }).compactMap({ $0 })
         where category == nil || product.category == category {
             products.append(product.json)
         }

@@ -60,7 +60,7 @@ final class ReconcileEndpoint {
         let repairs = answer.repairs
         var rest = names[...]
         while let last = rest.prefix(ReconcileEndpoint.atOnce).last {
-            let skus = rest.prefix(ReconcileEndpoint.atOnce).compactMap { SKU($0) }
+            let skus = rest.prefix(ReconcileEndpoint.atOnce).compactMap { SKU(code: $0) }
             let findings = await together(skus, on: lanes.context.loop) { [reconciler] sku in
                 await ReconcileEndpoint.result {
                     try await reconciler.reconcile(sku, repairs: repairs, actor: caller.name)

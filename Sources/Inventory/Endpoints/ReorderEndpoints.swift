@@ -39,7 +39,7 @@ final class ReorderEndpoints {
         }
         let page = try Page(exchange)
         let names = try await products.names(after: page.cursor, limit: page.limit)
-        let rows = try await inParts(names.compactMap { SKU($0) }, of: 20, on: exchange.loop) { [self] sku in
+        let rows = try await inParts(names.compactMap { SKU(code: $0) }, of: 20, on: exchange.loop) { [self] sku in
             try await advice(sku, days)
         }.compactMap { $0 }
         exchange.beginReply(200)

@@ -104,7 +104,7 @@ extension GroupCommit {
         ahead.writer.argument(keys.due(sku))
         ahead.writer.argument("LT" as StaticString)
         ahead.writer.argument(decimal: ms)
-        ahead.writer.argument(sku.text)
+        ahead.writer.argument(sku.code)
         ahead.end()
     }
 

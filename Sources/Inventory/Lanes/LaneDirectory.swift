@@ -35,7 +35,7 @@ final class LaneDirectory: Sendable {
     /// Which lane of all is a SKU's.
     static func place(of sku: SKU, count: Int) -> Int {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in sku.text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+        for byte in sku.code.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
         return Int((hash ^ hash >> 32) % UInt64(count))
     }
 

@@ -115,7 +115,7 @@ extension StockLane {
         let lookMs = Int(WallClock.nowUs() / 1000) + StockLane.lookAfterMs
         directory.noteDue(lookMs)
         commands.writer.argument(decimal: lookMs)
-        commands.writer.argument(sku.text)
+        commands.writer.argument(sku.code)
         commands.end()
         for ticket in tickets {
             guard case .reserve(let step) = ticket.step, let order = step.orderID else { continue }

@@ -161,7 +161,7 @@ final class StockLanes {
     }
 
     private func ticket(_ step: StockStep, _ sku: SKU, _ then: @escaping (StockAnswer) -> Void) -> StockTicket {
-        let slot = lanes.isEmpty ? RedisSlot.of(sku.text) : 0
+        let slot = lanes.isEmpty ? RedisSlot.of(sku.code) : 0
         return StockTicket(
             step, on: sku, slot: slot, deadlineUs: context.loop.nowUs + StockLanes.budgetUs, then: then)
     }

@@ -239,7 +239,7 @@ extension OrderReserve {
     fileprivate func fields(_ skus: [SKU], _ actor: String) -> [(String, String)] {
         [
             ("order", orderID ?? ""), ("created", "+0"), ("expires", end.text), ("firstExpires", ""),
-            ("request", request ?? ""), ("skus", skus.map(\.text).joined(separator: " ")),
+            ("request", request ?? ""), ("skus", skus.map(\.code).joined(separator: " ")),
             ("lines", JSONValue.array(lines.map { .object($0.members) }).text()), ("actor", actor), ("key", key ?? ""),
             ("priority", priority > 0 ? String(priority) : ""), ("parts", ""), ("until", ""), ("refusal", ""),
         ]

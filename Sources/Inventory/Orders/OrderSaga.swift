@@ -54,7 +54,7 @@ struct OrderSaga {
 
     /// In the same order for all orders: of those that want the same, whoever has the first SKU gets the others, too.
     private func hold(_ record: OrderRecord) async throws -> OrderRecord {
-        for place in record.skus.indices.sorted(by: { record.skus[$0].text < record.skus[$1].text }) {
+        for place in record.skus.indices.sorted(by: { record.skus[$0].code < record.skus[$1].code }) {
             let sku = record.skus[place]
             guard place < record.lines.count, case .object(let wanted) = record.lines[place] else {
                 throw RedisError.unexpectedReply("an order's line")

@@ -75,7 +75,7 @@ final class OrderStore {
         let key = lanes.keys.orderReservation(suffix)
         let reply = try await lanes.context.redis.send(
             ["HGET", key, "skus"], key: key, budgetUs: OrderStore.replyBudgetUs)
-        return reply.string?.split(separator: " ").compactMap { SKU(String($0)) }
+        return reply.string?.split(separator: " ").compactMap { SKU(code: String($0)) }
     }
 
     func perform(_ step: OrderStep, suffix: String, skus: [SKU], actor: String = "") async throws -> OrderAnswer {
@@ -111,7 +111,7 @@ final class OrderStore {
     private func announce(_ suffix: String, _ skus: [SKU], _ order: String?) async throws {
         let redis = lanes.context.redis
         let ms = String(Int(WallClock.nowUs() / 1000) + OrderStore.lookAfterMs)
-        var commands = skus.map { sku in ["ZADD", lanes.keys.due(sku), "LT", ms, sku.text] }
+        var commands = skus.map { sku in ["ZADD", lanes.keys.due(sku), "LT", ms, sku.code] }
         if let order { commands += OrderIndex.commands(order, suffix, lanes.keys) }
         _ = try await together(commands, on: lanes.context.loop) { words in
             try await redis.send(words, key: words[1], budgetUs: OrderStore.replyBudgetUs)

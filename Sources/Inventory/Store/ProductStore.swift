@@ -17,9 +17,9 @@ final class ProductStore {
     /// Makes a product. What finds it is written before it: a name without its product reads as absent.
     /// - Throws: `conflict` where one of this SKU is there, unless it is the very same one.
     func create(_ product: Product) async throws -> Product {
-        _ = try await send(["ZADD", keys.products, "0", product.sku.text], keys.products)
+        _ = try await send(["ZADD", keys.products, "0", product.sku.code], keys.products)
         let id = keys.productID(product.id)
-        _ = try await send(["SET", id, product.sku.text], id)
+        _ = try await send(["SET", id, product.sku.code], id)
         let words = try await run("create", product, version: nil)
         if words.first == "exists", words.count > 1 {
             if let known = Product(Array(words.dropFirst())), known.id == product.id {
@@ -69,7 +69,7 @@ final class ProductStore {
         var cursor: String?
         while true {
             let names = try await names(after: cursor, limit: 500)
-            let skus = names.compactMap { SKU($0) }
+            let skus = names.compactMap { SKU(code: $0) }
             let areThere = try await together(skus, on: context.loop) { [self] sku -> Bool in
                 let key = keys.stock(sku)
                 let reply = try await send(

@@ -105,7 +105,7 @@ final class StockUpkeep {
         while more, !isStopped {
             let keys = [lanes.keys.due(part: part), lanes.keys.duringSweep(part: part)]
             guard let names = try? await take(keys, forMs: StockUpkeep.takenMs) else { return false }
-            _ = await together(names.compactMap { SKU($0) }, on: lanes.context.loop) { [self] sku in
+            _ = await together(names.compactMap { SKU(code: $0) }, on: lanes.context.loop) { [self] sku in
                 await sweep(sku, part)
             }
             more = names.count == StockUpkeep.mostAtOnce
@@ -161,13 +161,13 @@ final class StockUpkeep {
             let redis = lanes.context.redis
             let due = lanes.keys.due(part: part)
             if let next = reply.rest.first {
-                _ = try await redis.send(["ZADD", due, "LT", next, sku.text], key: due, budgetUs: StockUpkeep.budgetUs)
+                _ = try await redis.send(["ZADD", due, "LT", next, sku.code], key: due, budgetUs: StockUpkeep.budgetUs)
                 dueMs = min(dueMs, Int(next) ?? .max)
             }
             // What could not be told comes back with the SKU, from those that are taken.
             guard isTold else { return }
             let taken = lanes.keys.duringSweep(part: part)
-            _ = try await redis.send(["ZREM", taken, sku.text], key: taken, budgetUs: StockUpkeep.budgetUs)
+            _ = try await redis.send(["ZREM", taken, sku.code], key: taken, budgetUs: StockUpkeep.budgetUs)
         } catch {
             // It comes back from those that are taken.
             return
