@@ -36,7 +36,7 @@ final class ReconcileEndpoint {
         var fields = try exchange.body.isEmpty ? Fields(.object([])) : Fields(exchange.jsonBody())
         let product = try fields.string("productId", max: 64)
         let repairs = try fields.bool("repair") ?? false
-        let cursor = try fields.string("cursor", max: 64)
+        let cursor = try fields.string("cursor", max: 256)
         try fields.finish()
         var answer = Answer(repairs: repairs)
         if let product {

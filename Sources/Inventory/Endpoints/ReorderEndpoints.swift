@@ -56,7 +56,7 @@ final class ReorderEndpoints {
         for series in byWarehouse.values { for i in daily.indices { daily[i] += series[i] } }
         // Days before the first one with any demand say nothing of the product.
         let known = Demand(daily: Array(daily.drop { $0 == 0 }))
-        let position = levels.byWarehouse.values.reduce(0) { $0 + $1.available + $1.inTransit }
+        let position = levels.byWarehouse.values.reduce(0) { $0.plus($1.available).plus($1.inTransit) }
         let leadTimeDays = product.leadTimeDays ?? ReorderEndpoints.standardLeadTimeDays
         var members: [JSONValue.Member] = [
             .init("productId", .string(product.id)), .init("sku", .string(sku.text)), .init("days", .int(days)),
@@ -73,18 +73,14 @@ final class ReorderEndpoints {
             product.minStockLevel,
             Demand.reorderPoint(forecast, leadTimeDays: leadTimeDays, safetyStock: product.safetyStock))
         let isDue = position <= point
+        let lacking = max(product.maxStockLevel, point).plus(-max(position, -Int.max))
         members += [
             .init("method", .string("simple exponential smoothing, alpha \(Demand.smoothing)")),
             .init("forecastPerDay", .double(forecast.perDay)),
             .init("meanAbsoluteError", .double(forecast.meanAbsoluteError)),
             .init("meanAbsolutePercentageError", forecast.meanAbsolutePercentageError.map { .double($0) } ?? .null),
             .init("reorderPoint", .int(point)), .init("shouldReorder", .bool(isDue)),
-            .init(
-                "suggestedQuantity",
-                .int(
-                    isDue
-                        ? Demand.order(
-                            max(product.maxStockLevel, point) - position, unitsPerOrder: product.unitsPerOrder) : 0)),
+            .init("suggestedQuantity", .int(isDue ? Demand.order(lacking, unitsPerOrder: product.unitsPerOrder) : 0)),
         ]
         return .object(members)
     }

@@ -79,7 +79,7 @@ enum Placement {
     /// The moves after which every warehouse has the share of the stock that it has of the demand, largest first: the one
     /// with most to spare gives to the one that lacks most.
     static func moves(_ places: [Place]) -> [Move] {
-        let stock = places.reduce(0) { $0 + $1.available }
+        let stock = places.reduce(0) { $0.plus($1.available) }
         let demand = places.reduce(0) { $0 + $1.demand }
         guard demand > 0, stock > 0 else { return [] }
         var surplus = places.map { (name: $0.warehouse, units: $0.available - Int(Double(stock) * $0.demand / demand)) }
