@@ -14,7 +14,7 @@ struct LedgerTests {
         let id = try #require(try stock.atOnce([request])[0].json?["id"]?.text)
         _ = try stock.send("PUT", "/api/reservations/\(id)/confirm")
         let entries = try stock.send("GET", "/api/inventory/A/ledger").json?.elements ?? []
-        #expect(entries.map { $0["type"]?.text } == ["confirm", "reserve", "set"])
+        #expect(entries.map { $0["type"]?.text } == ["confirm", "reserve", "adjust"])
         let reserve = entries[1]
         #expect(reserve["reference"]?.text == id && reserve["orderId"]?.text == "order-1")
         #expect(reserve["idempotencyKey"]?.text == "k1" && reserve["actor"]?.text == "local")

@@ -30,7 +30,7 @@ local function adjust(s, op)
   local previous = c.quantity
   -- What leaves all as it is leaves no trace either, unless somebody has counted.
   if quantity ~= previous or op.kind == 'count' then
-    change(s, op.kind or (op.type == 'set' and 'set' or 'adjust'), op.w, quantity - previous, 0, 0, op)
+    change(s, op.kind or 'adjust', op.w, quantity - previous, 0, 0, op, op.type == 'set')
   end
   if op.force then
     -- What somebody has looked at is where a ledger begins anew that did not join before.

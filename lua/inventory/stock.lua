@@ -63,8 +63,9 @@ local function read(stock)
   return s
 end
 
--- Changes counters and tells the ledger. `about`: id, order, reason, actor, key.
-local function change(s, kind, warehouse, quantity, reserved, inTransit, about)
+-- Changes counters and tells the ledger. `about`: id, order, reason, actor, key. `isSet`: what was found to be there was set,
+-- which says nothing of what is asked for.
+local function change(s, kind, warehouse, quantity, reserved, inTransit, about, isSet)
   local c = counters(s, warehouse)
   c.quantity = c.quantity + quantity
   c.reserved = c.reserved + reserved
@@ -75,11 +76,18 @@ local function change(s, kind, warehouse, quantity, reserved, inTransit, about)
   if quantity > reserved then s.freed = true end
   s.changes = s.changes + 1
   s.version = s.version + 1
-  call('XADD', key(s, 'ledger'), entryID, 'type', kind, 'warehouse', warehouse,
+  local entry = {
+    'type', kind, 'warehouse', warehouse,
     'change', format('%d,%d,%d', quantity, reserved, inTransit),
     'after', format('%d,%d,%d', c.quantity, c.reserved, c.inTransit),
     'id', about.id or '', 'order', about.order or '', 'reason', about.reason or '', 'actor', about.actor or '',
-    'key', about.key or '')
+    'key', about.key or '',
+  }
+  if isSet then
+    entry[#entry + 1] = 'set'
+    entry[#entry + 1] = '1'
+  end
+  call('XADD', key(s, 'ledger'), entryID, unpack(entry))
 end
 
 -- A stream takes 4 KB for its first entries beforehand. A copy has the room of what is in it, and gets more as it needs it:

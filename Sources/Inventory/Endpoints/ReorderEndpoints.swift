@@ -129,7 +129,9 @@ final class ReorderEndpoints {
         let startMs = try await lanes.nowMs(of: lanes.keys.ledger(sku)) - days * ReorderEndpoints.dayMs
         var demand: [String: [Double]] = [:]
         try await ledger.forEach(sku, sinceMs: startMs) { entry in
-            guard entry.type == "confirm" || entry.type == "adjust", entry.change.quantity < 0 else { return }
+            guard entry.type == "confirm" || entry.type == "adjust", !entry.isSet, entry.change.quantity < 0 else {
+                return
+            }
             let day = min(days - 1, (entry.atMs - startMs) / ReorderEndpoints.dayMs)
             demand[entry.warehouse, default: [Double](repeating: 0, count: days)][day] -= Double(entry.change.quantity)
         }

@@ -35,7 +35,7 @@ struct Adjustment: Sendable, Equatable {
     /// - Parameters:
     ///   - id: 20 hex digits; under one id it is done once.
     ///   - keptMs: for how long a repeated one is known.
-    ///   - ledgerType: what the ledger calls it; nil: `adjust`, or `set`.
+    ///   - ledgerType: what the ledger calls it; nil: `adjust`.
     func operation(
         id: String, actor: String, key: String? = nil, request: String? = nil, keptMs: Int = 60_000,
         ledgerType: String? = nil

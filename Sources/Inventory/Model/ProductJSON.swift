@@ -37,29 +37,10 @@ extension Product {
             if let single = levels.value("warehouses") { try readThresholds(single) }
             try levels.finish()
         }
-        try checkThresholds()
         leadTimeDays = try fields.int("leadTimeDays", in: 0...3650)
         safetyStock = try fields.int("safetyStock", in: 0...Product.largest)
         unitsPerOrder = try fields.int("unitsPerOrder", in: 1...Product.largest)
         try fields.finish()
-    }
-
-    /// A level that is above the one before it would hide that one.
-    private func checkThresholds() throws {
-        func check(_ own: Thresholds, _ path: String, _ warning: Int, _ warningName: String) throws {
-            let critical = own.critical ?? thresholds.critical
-            if let critical = own.critical, critical > warning {
-                throw Problem.field(path + ".critical", "must not be above \(warningName), \(warning)")
-            }
-            let most = min(warning, critical ?? warning / 2)
-            if let emergency = own.emergency, emergency > most {
-                throw Problem.field(path + ".emergency", "must not be above the critical level, \(most)")
-            }
-        }
-        try check(thresholds, "thresholds", minStockLevel, "minStockLevel")
-        for (warehouse, own) in warehouseThresholds {
-            try check(own, "thresholds.warehouses.\(warehouse)", own.warning ?? minStockLevel, "the warning level")
-        }
     }
 
     private mutating func readThresholds(_ value: JSONValue) throws {
