@@ -59,7 +59,7 @@ final class StockEventsEndpoint {
         }
         // Read after the place in the stream, so that nothing lies between the two.
         var open: [JSONValue] = []
-        for alert in try await alerts.read(from: .start, limit: 1000).0 where alert.status != .resolved {
+        for alert in try await alerts.read(from: 0, limit: 1000).0 where alert.status != .resolved {
             open.append(try await alerts.json(alert))
         }
         let stream = EventStream(exchange)
