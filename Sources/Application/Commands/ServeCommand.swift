@@ -45,6 +45,7 @@ struct ServeCommand {
     ) throws -> ExitCode {
         var configuration = given
         ProcessLimits.raiseDescriptors()
+        ProcessMemory.setUp()
         // What we make is ours alone, whatever mask we were started with: sockets, the embedded Redis's files.
         umask(0o077)
         // Before any thread is started. A terminal that is closed ends what was started from it, as ever.
