@@ -22,7 +22,7 @@ enum ReservationParser {
     private static func hasLines(_ body: ByteView) throws -> Bool {
         var reader = JSONReader(body)
         try reader.beginObject()
-        while let key = try reader.nextKey() {
+        while let key = try reader.nextKeyUnchecked() {
             if key == "lines" { return true }
             try reader.skip()
         }
