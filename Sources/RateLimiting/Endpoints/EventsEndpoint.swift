@@ -49,7 +49,7 @@ final class EventsEndpoint {
     private func subscribe(_ exchange: Exchange) async throws {
         var lastID: String?
         if let header = exchange.header("last-event-id")?.string {
-            guard EventsEndpoint.isStreamID(header) else {
+            guard StreamID(header) != nil else {
                 throw Problem.field("Last-Event-ID", "is not one that was given out")
             }
             lastID = try await reaches(back: header) ? header : nil
@@ -134,16 +134,7 @@ final class EventsEndpoint {
             ["XRANGE", key, "-", "+", "COUNT", "1"], key: key, budgetUs: 1_000_000)
         guard case .array(let entries) = reply, case .array(let parts)? = entries.first, let first = parts.first?.string
         else { return false }
-        return EventsEndpoint.order(first) <= EventsEndpoint.order(id)
-    }
-
-    private static func isStreamID(_ text: String) -> Bool {
-        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        return parts.count == 2 && parts.allSatisfy { UInt64($0) != nil }
-    }
-
-    private static func order(_ id: String) -> (UInt64, UInt64) {
-        let parts = id.split(separator: "-").map { UInt64($0) ?? 0 }
-        return (parts.first ?? 0, parts.last ?? 0)
+        guard let first = StreamID(first), let id = StreamID(id) else { return false }
+        return first <= id
     }
 }
