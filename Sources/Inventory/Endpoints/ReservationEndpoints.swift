@@ -182,7 +182,7 @@ final class ReservationEndpoints {
             if isConfirm {
                 step.quantity = try fields.int("quantity", in: 1...ReservationDraft.largestQuantity)
             } else {
-                step.reason = try fields.string("reason")
+                step.reason = try fields.optionalString("reason")
             }
             try fields.finish()
         }

@@ -49,11 +49,11 @@ enum ReservationParser {
             if key == "productId" {
                 product = try text(&reader, "productId", longest: 64)
             } else if key == "warehouseId" {
-                warehouse = try text(&reader, "warehouseId", longest: 64)
+                warehouse = try optionalText(&reader, "warehouseId", longest: 64)
             } else if key == "quantity" {
                 quantity = try int(&reader, "quantity", 1...ReservationDraft.largestQuantity)
             } else if key == "orderId" {
-                order = try text(&reader, "orderId", longest: 128)
+                order = try optionalText(&reader, "orderId", longest: 128)
             } else if key == "expiresAt" {
                 let text = try text(&reader, "expiresAt", longest: 64)
                 guard let time = text.withByteView({ Timestamp(rfc3339: $0) }) else {
@@ -120,6 +120,14 @@ enum ReservationParser {
             throw Problem.field(name, "must not contain control characters")
         }
         return text
+    }
+
+    /// Empty text says that there is none.
+    private static func optionalText(_ reader: inout JSONReader, _ name: String, longest: Int) throws -> String? {
+        let start = reader
+        if try reader.readString().string.isEmpty { return nil }
+        reader = start
+        return try text(&reader, name, longest: longest)
     }
 
     private static func int(_ reader: inout JSONReader, _ name: String, _ range: ClosedRange<Int>) throws -> Int {

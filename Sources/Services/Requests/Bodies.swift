@@ -22,11 +22,17 @@ extension Exchange {
     ) async throws -> Made {
         guard body.count > Exchange.mostBytesParsedOnLoop else { return try make(jsonBody()) }
         try requireJSON()
+        return try await bodyOffLoop { try make(JSONValue(parsing: $0)) }
+    }
+
+    /// What `make` makes of the request's body, of a large one on another thread.
+    public func bodyOffLoop<Made: Sendable>(
+        _ make: @escaping @Sendable (ByteView) throws -> Made
+    ) async throws -> Made {
+        guard body.count > Exchange.mostBytesParsedOnLoop else { return try make(body) }
         // The bytes stay where they are until the request is answered, which is after this returns.
         let text = SteadyBytes(view: body)
-        let made: Result<Made, any Error> = await BlockingPool.computing.run {
-            Result { try make(JSONValue(parsing: text.view)) }
-        }
+        let made: Result<Made, any Error> = await BlockingPool.computing.run { Result { try make(text.view) } }
         return try made.get()
     }
 
