@@ -38,7 +38,7 @@ struct FieldsTests {
         }
     }
 
-    @Test(arguments: ["\"5\"", "5.0", "1e2", "-1", "11", "true", "[]", "9007199254740991"])
+    @Test(arguments: ["\"5\"", "5.5", "1e2", "-1", "11", "true", "[]", "9007199254740991"])
     func wrongInteger(_ value: String) throws {
         try expectProblem("count", #"{"count":\#(value)}"#) { (fields: inout Fields) throws(Problem) in
             _ = try fields.int("count", in: 0...10)

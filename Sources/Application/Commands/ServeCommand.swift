@@ -39,6 +39,7 @@ struct ServeCommand {
     ) throws -> ExitCode {
         var configuration = given
         ProcessLimits.raiseDescriptors()
+        ProcessMemory.setUp()
         // Before any thread is started. A terminal that is closed ends what was started from it, as ever.
         var signals = [SIGTERM, SIGINT]
         if command != "dev", configuration.tokensFile != nil || isatty(0) == 0 { signals.append(SIGHUP) }

@@ -32,7 +32,21 @@ final class LoopServer {
         self.system.add(to: routes)
         for service in services { service.addRoutes(to: routes) }
         if context.isFirstLoop { redis.onStateChange = { [unowned redis] in LoopServer.tell($0, $1, redis, process) } }
+        LoopServer.tellOfBreaches(redis, process)
         redis.start()
+    }
+
+    /// Logs connections that were ended because of what came on them; one line in ten seconds, since each is made anew.
+    private static func tellOfBreaches(_ redis: RedisClient, _ process: ProcessContext) {
+        var quietUntilUs = Int64.min
+        redis.onBreach = { server, reason in
+            let nowUs = MonotonicClock.nowUs()
+            guard nowUs >= quietUntilUs else { return }
+            quietUntilUs = nowUs + 10_000_000
+            process.log.warning(
+                "redis connection ended: the server does not keep to the protocol",
+                ["server": .string(server), "reason": .string("\(reason)")])
+        }
     }
 
     /// Logs what an operator would ask about when Redis comes or goes. One loop speaks for the process.

@@ -14,8 +14,8 @@ enum ReservationParser {
     static func parse(_ body: ByteView) throws -> Request {
         var reader = JSONReader(body)
         var found = Found()
-        try reader.beginObject()
-        while let key = try reader.nextKey() {
+        var keys = try reader.beginObject()
+        while let key = try reader.nextKey(&keys) {
             // Null stands for absent.
             if try reader.peekKind == .null {
                 try reader.readNull()
@@ -147,8 +147,8 @@ enum ReservationParser {
     private static func coordinates(_ reader: inout JSONReader) throws -> Warehouse.Coordinates {
         var latitude: Double?
         var longitude: Double?
-        try reader.beginObject()
-        while let key = try reader.nextKey() {
+        var keys = try reader.beginObject()
+        while let key = try reader.nextKey(&keys) {
             if key == "latitude" {
                 latitude = try reader.readDouble()
             } else if key == "longitude" {

@@ -53,8 +53,8 @@ final class CheckEndpoints {
         if try reader.peekKind == .array {
             try parseAll(&reader, into: &requests)
         } else {
-            try reader.beginObject()
-            while let key = try reader.nextKey() {
+            var keys = try reader.beginObject()
+            while let key = try reader.nextKey(&keys) {
                 guard key == "checks" else { throw Problem.field(key.string, "is not a field that is known here") }
                 try parseAll(&reader, into: &requests)
             }

@@ -30,19 +30,13 @@ extension Exchange {
         _ make: @escaping @Sendable (ByteView) throws -> Made
     ) async throws -> Made {
         guard body.count > Exchange.mostBytesParsedOnLoop else { return try make(body) }
-        // The bytes stay where they are until the request is answered, which is after this returns.
-        let text = SteadyBytes(view: body)
+        let text = steadyBody
         let made: Result<Made, any Error> = await BlockingPool.computing.run { Result { try make(text.view) } }
         return try made.get()
     }
 
     /// A body of this size is parsed within a millisecond.
     private static var mostBytesParsedOnLoop: Int { 16384 }
-
-    private struct SteadyBytes: @unchecked Sendable {
-        // Unchecked because nothing writes to a request's bytes before it is answered.
-        let view: ByteView
-    }
 
     /// Refuses a body that is announced as something other than JSON.
     public func requireJSON() throws(Problem) {

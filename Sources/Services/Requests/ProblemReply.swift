@@ -54,7 +54,10 @@ public enum ProblemReply {
             problem.allow = allow
             return problem
         case let error as JSONError:
-            if let field = error.field { return .field(field, "must be a number within ±(2^53−1)") }
+            if let field = error.field {
+                return .field(
+                    field, error.kind == .repeatedKey ? "must not occur twice" : "must be a number within ±(2^53−1)")
+            }
             return Problem(.invalidRequest, "the body is not the JSON that is expected: \(error.description)")
         case let error as RedisError:
             return store(error, log: log)
