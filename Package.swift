@@ -82,9 +82,10 @@ let package = Package(
             dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry"],
             lua: "inventory",
             [
-                "stock", "levels", "holds", "lines", "movements", "finish", "commit", "due", "warehouse", "product",
+                "stock", "levels", "holds", "lines", "movements", "finish", "commit", "due", "due_first", "warehouse",
+                "product",
                 "order",
-                "order_step", "order_announce", "publish", "alert", "bulk", "bulk_step",
+                "order_step", "order_announce", "publish", "alert", "audit", "bulk", "bulk_step",
             ]),
         .target(
             name: "Application",

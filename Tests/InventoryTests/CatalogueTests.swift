@@ -248,4 +248,25 @@ struct CatalogueTests {
             "POST", "/api/inventory/A/adjust", body: #"{"warehouseId":"w","type":"add","quantity":1}"#)
         #expect(adjusted.status == 200, "\(adjusted.text)")
     }
+
+    /// A key that comes again after its time is of another request: its product is another one.
+    @Test func aKeyAfterItsTime() throws {
+        let stock = try StockServer()
+        func make(_ sku: String) throws -> HTTPAnswer {
+            let body = #"{"name":"n","sku":"\#(sku)"}"#
+            return try stock.send("POST", "/api/products", body, headers: [("Idempotency-Key", "k")])
+        }
+        let first = try make("A")
+        #expect(try first.status == 201 && make("A").body == first.body && make("B").status == 422)
+        let claims = try RESPConnection(.unix(path: stock.redis.socketPath))
+            .command(["KEYS", stock.prefix + "idem:*"]).elements.map(\.text)
+        for claim in claims { _ = try stock.command("DEL", claim) }
+        let second = try make("B")
+        #expect(second.status == 201)
+        let ids = [first, second].compactMap { $0.json?["id"]?.text }
+        #expect(ids.count == 2 && ids[0] != ids[1])
+        for (id, sku) in zip(ids, ["A", "B"]) {
+            #expect(try stock.send("GET", "/api/products/\(id)").json?["sku"]?.text == sku)
+        }
+    }
 }

@@ -62,7 +62,7 @@ extension Adjustment {
         guard after <= ReservationDraft.largestQuantity else {
             throw Problem(.conflict, "there would be more than can be counted", field: "quantity")
         }
-        guard after >= levels.reserved else {
+        guard after >= 0, after >= min(levels.reserved, levels.quantity) else {
             throw Problem(
                 .conflict, "of \(levels.quantity) there, \(levels.reserved) are reserved: fewer can't be left",
                 field: "quantity")

@@ -47,8 +47,8 @@ final class StockEndpoints {
         let others = stock.byWarehouse.keys.filter { warehouses.set.byID[$0] == nil }.sorted()
         for id in warehouses.set.byPriority.map(\.id) + others {
             let levels = stock.byWarehouse[id] ?? StockLevels()
-            totals.quantity += levels.quantity
-            totals.reserved += levels.reserved
+            totals.quantity = totals.quantity.plus(levels.quantity)
+            totals.reserved = totals.reserved.plus(levels.reserved)
             rows.append(
                 .object(
                     InventoryJSON.members(

@@ -5,7 +5,7 @@ import JSON
 public struct StockEvent: Sendable {
     /// Under it an event is the same, however often it is told.
     public let id: String
-    /// `low-stock`, `out-of-stock`, `overstock`, `resolved`, `escalated`, `backorder-filled`.
+    /// `low-stock`, `out-of-stock`, `overstock`, `oversold`, `resolved`, `escalated`, `backorder-filled`.
     public let name: String
     /// All of it, with the SKU as people write it.
     public let json: JSONValue
@@ -33,5 +33,5 @@ public struct StockEvent: Sendable {
     var alert: String? { warehouse.map { "\(sku.code)~\($0)" } }
 
     /// Whether somebody has to see it.
-    var isRaised: Bool { name == "low-stock" || name == "out-of-stock" || name == "overstock" }
+    var isRaised: Bool { ["low-stock", "out-of-stock", "overstock", "oversold"].contains(name) }
 }

@@ -83,6 +83,10 @@ struct OrderSaga {
     private func confirm(_ record: OrderRecord) async throws -> OrderRecord {
         let pins = try await lines(record) { _ in ("pin", []) }
         if pins.contains("late") { return try await again(record) }
+        // Less is there than was reserved: the lines get back the end that they had, and are held as before.
+        if pins.contains("lacking") {
+            return try await move(record, to: .extending, [("until", String(record.expiresMs)), ("parts", "")])
+        }
         // One has lapsed before it could be pinned. Nothing can come after that but the end of all of them.
         guard pins.allSatisfy({ $0 == "done" || $0 == "same" }) else { return try await move(record, to: .expiring) }
         let taken = try await lines(record) { place in

@@ -6,6 +6,8 @@ final class ProductStore {
     let context: ServiceContext
     let keys: StockKeys
     static let budgetUs: Int64 = 2_000_000
+    /// Has alerts looked at anew after a change of thresholds.
+    var onChanged: ((SKU) async -> Void)?
 
     init(context: ServiceContext, keys: StockKeys) {
         self.context = context
@@ -39,7 +41,9 @@ final class ProductStore {
         if words.first == "version" {
             throw Problem(.preconditionFailed, "it has changed: its version is \(words.last ?? "") now")
         }
-        return try made(words)
+        let changed = try made(words)
+        await onChanged?(product.sku)
+        return changed
     }
 
     func find(_ sku: SKU) async throws -> Product? {
@@ -60,7 +64,7 @@ final class ProductStore {
         return reply.strings ?? []
     }
 
-    /// Whether there is anything of any product in a warehouse.
+    /// Whether there is anything of any product in a warehouse, or on its way from or to it.
     func firstWithStock(in warehouse: String) async throws -> SKU? {
         var cursor: String?
         while true {
@@ -70,13 +74,22 @@ final class ProductStore {
                 let key = keys.stock(sku)
                 let reply = try await send(
                     ["HMGET", key] + ["quantity", "reserved", "inTransit"].map { "\(warehouse):\($0)" }, key)
-                guard case .array(let counters) = reply else { return false }
-                return counters.contains { $0.int ?? 0 != 0 }
+                if case .array(let counters) = reply, counters.contains(where: { $0.int ?? 0 != 0 }) { return true }
+                return try await hasTransfer(sku, warehouse)
             }
             if let at = areThere.firstIndex(of: true) { return skus[at] }
             guard names.count == 500 else { return nil }
             cursor = names.last
         }
+    }
+
+    private func hasTransfer(_ sku: SKU, _ warehouse: String) async throws -> Bool {
+        let open = keys.openTransfers(sku)
+        let ids = try await send(["SMEMBERS", open], open).strings ?? []
+        return try await inParts(ids, on: context.loop) { [self] id in
+            let key = keys.transfer(sku, id)
+            return try await send(["HMGET", key, "from", "to"], key).strings?.contains(warehouse) ?? false
+        }.contains(true)
     }
 
     private func made(_ words: [String]) throws -> Product {

@@ -81,8 +81,13 @@ final class StockOutbox {
     }
 
     /// Tells alerts again that nobody has acknowledged in time.
-    func escalate() async throws {
+    /// - Parameter knownMs: about what time it is by Redis's clock.
+    /// - Returns: when the next one is due; nil where none is.
+    func escalate(nowMs knownMs: Int) async throws -> Int? {
         let keys = lanes.keys
+        let first = try await send(["ZRANGE", keys.escalations, "0", "0", "WITHSCORES"], keys.escalations).strings
+        guard let text = first?.last, let firstMs = Double(text).flatMap({ Int(exactly: $0) }) else { return nil }
+        if firstMs > knownMs { return firstMs }
         let nowMs = try await lanes.nowMs(of: keys.escalations)
         let due = try await send(
             ["ZRANGEBYSCORE", keys.escalations, "-inf", String(nowMs), "LIMIT", "0", "100"], keys.escalations)
@@ -90,6 +95,7 @@ final class StockOutbox {
             if let (sku, warehouse) = StockOutbox.place(name) { try await escalate(sku, warehouse, nowMs) }
             _ = try await send(["ZREM", keys.escalations, name], keys.escalations)
         }
+        return nowMs
     }
 
     private func escalate(_ sku: SKU, _ warehouse: String, _ nowMs: Int) async throws {
