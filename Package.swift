@@ -63,7 +63,7 @@ let package = Package(
             [
                 "clock", "token_bucket", "sliding_window", "sliding_window_counter", "fixed_window", "quota",
                 "concurrency", "check_one", "check_all", "refund", "lease_renew", "lease_release", "rules_read",
-                "rules_change",
+                "rules_page", "rules_change", "rules_restore",
             ]),
         service(
             "JobScheduling",
@@ -114,7 +114,12 @@ let package = Package(
         .testTarget(name: "EventLoopsTests", dependencies: ["EventLoops"], cSettings: gnu),
         .testTarget(name: "ServicesTests", dependencies: ["Bytes", "Digests", "JSON", "Services"], cSettings: gnu),
         .testTarget(name: "TidyTests"),
-        tests("Application", ["Application", "Bytes", "Digests", "HTTP", "JSON", "Services", "Telemetry"]),
+        tests(
+            "Application",
+            [
+                "Application", "Bytes", "Digests", "EventLoops", "HTTP", "Inventory", "JSON", "JobScheduling",
+                "RateLimiting", "Redis", "Services", "Telemetry",
+            ]),
         tests("Redis", ["Bytes", "EventLoops", "Redis"]),
         tests(
             "RateLimiting",

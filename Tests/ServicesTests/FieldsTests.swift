@@ -63,7 +63,7 @@ struct FieldsTests {
         let word = try expectProblem("role", #"{"role":"king"}"#) { (fields: inout Fields) throws(Problem) in
             _ = try fields.word("role", Role.self)
         }
-        #expect(word.detail.contains("check, read, work, sell, admin"))
+        #expect(word.detail.contains("check, refund, read, work, sell, stock, admin"))
         try expectProblem("many[1]", #"{"many":["x",2]}"#) { (fields: inout Fields) throws(Problem) in
             _ = try fields.strings("many", maxCount: 9)
         }

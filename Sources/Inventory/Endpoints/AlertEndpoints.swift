@@ -20,7 +20,7 @@ final class AlertEndpoints {
 
     func add(to routes: Routes) {
         routes.on(.get, "/api/alerts/low-stock", role: .read) { [unowned self] exchange, _ in try await list(exchange) }
-        routes.on(.post, "/api/alerts/{id}/acknowledge", role: .sell) { [unowned self] exchange, caller in
+        routes.on(.post, "/api/alerts/{id}/acknowledge", role: .stock) { [unowned self] exchange, caller in
             let text = exchange.parameter(0)
             guard let (sku, warehouse, number) = StockAlert.parts(text) else { throw AlertEndpoints.missing(text) }
             let reply = try await lanes.context.redis.run(

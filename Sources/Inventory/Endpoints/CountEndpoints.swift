@@ -20,7 +20,7 @@ final class CountEndpoints {
     }
 
     func add(to routes: Routes) {
-        routes.on(.post, "/api/counts", role: .admin) { [unowned self] exchange, caller in
+        routes.on(.post, "/api/counts", role: .stock) { [unowned self] exchange, caller in
             var fields = try Fields(exchange.jsonBody())
             let product = try fields.string("productId", max: 64).required("productId")
             let warehouse = try fields.string("warehouseId", max: 64).required("warehouseId")
@@ -32,7 +32,7 @@ final class CountEndpoints {
                 kind: "count", type: "set", warehouse: warehouse, quantity: counted, reason: reason, force: force)
             try await apply(change, product, exchange, caller)
         }
-        routes.on(.post, "/api/inventory/{id}/write-off", role: .admin) { [unowned self] exchange, caller in
+        routes.on(.post, "/api/inventory/{id}/write-off", role: .stock) { [unowned self] exchange, caller in
             let product = exchange.parameter(0)
             var fields = try Fields(exchange.jsonBody())
             let warehouse = try fields.string("warehouseId", max: 64).required("warehouseId")

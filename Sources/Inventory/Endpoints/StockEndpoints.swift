@@ -21,7 +21,7 @@ final class StockEndpoints {
 
     func add(to routes: Routes) {
         routes.on(.get, "/api/inventory/{id}", role: .read) { [unowned self] exchange, _ in try await show(exchange) }
-        routes.on(.post, "/api/inventory/{id}/adjust", role: .sell) { [unowned self] exchange, caller in
+        routes.on(.post, "/api/inventory/{id}/adjust", role: .stock) { [unowned self] exchange, caller in
             try await adjust(exchange, caller)
         }
     }

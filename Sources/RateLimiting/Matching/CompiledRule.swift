@@ -13,10 +13,10 @@ final class CompiledRule: Sendable {
     let zone: Zone?
     /// A bucket's refill in exact integers; see `Strategy.refill`.
     let refill: (rate: Int, unit: Int)
-    let identifiers: IdentifierMatcher?
     let method: [UInt8]?
     let tier: [UInt8]?
-    /// How specific the rule is, but for the rank of its identifier; see `specificity(for:)`.
+    /// How specific the rule is, but for the rank of its identifier. Of two matching rules of a group the more specific
+    /// wins: identifier before tier before endpoint before method.
     let fixedSpecificity: Int
     /// Which part of a request is the tag of its keys: who the rule counts by.
     let subject: Rule.KeyPart
@@ -39,7 +39,6 @@ final class CompiledRule: Sendable {
         strategy = rule.strategy
         zone = if case .quota(_, _, let name)? = rule.strategy { Zone(identifier: name) } else { nil }
         refill = rule.strategy?.refill ?? (0, 0)
-        identifiers = rule.match.identifiers.map { IdentifierMatcher($0) }
         method = rule.match.method.map { [UInt8]($0.utf8) }
         tier = rule.match.tier.map { [UInt8]($0.utf8) }
         let endpoint = rule.match.endpoint.flatMap { EndpointPattern($0) }?.specificity ?? -1
@@ -60,16 +59,33 @@ final class CompiledRule: Sendable {
         policyHeader = [UInt8]((quoted + CompiledRule.policyParameters(rule)).utf8)
     }
 
-    /// Whether more than the endpoint decides if the rule matches.
-    var isConditional: Bool { method != nil || tier != nil || identifiers != nil }
+    /// The same rule at another place among the compiled ones.
+    init(_ other: CompiledRule, index: Int32) {
+        rule = other.rule
+        self.index = index
+        strategy = other.strategy
+        zone = other.zone
+        refill = other.refill
+        method = other.method
+        tier = other.tier
+        fixedSpecificity = other.fixedSpecificity
+        subject = other.subject
+        furtherParts = other.furtherParts
+        keySuffix = other.keySuffix
+        policyJSON = other.policyJSON
+        nameJSON = other.nameJSON
+        policyHeader = other.policyHeader
+        headerName = other.headerName
+    }
 
-    /// How specifically the rule matches a request whose endpoint it matches, nil if it does not. Of two matching rules of
-    /// a group the more specific wins: identifier before tier before endpoint before method.
-    func specificity(for request: CheckRequest) -> Int? {
-        if let method, !method.withByteView({ $0 == request.method }) { return nil }
-        if let tier, !tier.withByteView({ $0 == request.tier }) { return nil }
-        guard let identifiers else { return fixedSpecificity }
-        return identifiers.rank(request).map { $0 << 42 + fixedSpecificity }
+    /// Whether more than the endpoint and the identity decide if the rule matches.
+    var isConditional: Bool { method != nil || tier != nil }
+
+    /// Whether the rule is for a request whose endpoint and identity it is for.
+    func takes(_ request: CheckRequest) -> Bool {
+        if let method, !method.withByteView({ $0 == request.method }) { return false }
+        if let tier, !tier.withByteView({ $0 == request.tier }) { return false }
+        return true
     }
 
     private static func policyJSON(_ rule: Rule) -> [UInt8] {

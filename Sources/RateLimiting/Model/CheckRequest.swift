@@ -54,4 +54,14 @@ struct CheckRequest {
     var isOwnAPI = false
 
     static let largestCost = 1_000_000_000
+
+    /// The same, with texts that live as long as `arena`.
+    func kept(in arena: ByteArena) -> CheckRequest {
+        var copy = self
+        copy.identity.value = arena.copy(identity.value)
+        copy.endpoint = arena.copy(endpoint)
+        copy.method = arena.copy(method)
+        copy.tier = arena.copy(tier)
+        return copy
+    }
 }

@@ -150,7 +150,8 @@ final class RedisLink: EndOfTick {
         if pending.isEmpty { lastByteUs = loop.nowUs }
         pending.append(
             PendingCalls.Entry(
-                call: call, deadlineUs: deadlineUs, sentText: asText, redirections: redirections, hasPaused: hasPaused,
+                call: call, deadlineUs: deadlineUs, lostUs: loop.lostUs, sentText: asText, redirections: redirections,
+                hasPaused: hasPaused,
                 isAsking: isAsking))
         watchDeadline(deadlineUs)
     }
@@ -285,7 +286,8 @@ final class RedisLink: EndOfTick {
     private func deadlinePassed() {
         timerAtUs = .max
         let nowUs = MonotonicClock.nowUs()
-        let (expired, nextDeadlineUs) = pending.expire(nowUs: nowUs)
+        // A call gets all of its time from Redis: what this loop was busy with meanwhile is not counted.
+        let (expired, nextDeadlineUs) = pending.expire(nowUs: nowUs, lostUs: loop.lostUs)
         for call in expired { call.completed(.failure(.timeout)) }
         guard !wasClosed, !pending.isEmpty else { return }
         // A peer that is gone without a word would keep us waiting for ever.

@@ -33,6 +33,9 @@ public enum ProblemReply {
         if let field = problem.field { json.field("field", field) }
     }
 
+    /// What an error says to whoever runs the program.
+    public static func words(_ error: any Error) -> String { (error as? Problem)?.detail ?? "\(error)" }
+
     /// A detail that repeats what a client sent is as long as a sentence may be, not as long as that.
     private static func cut(_ detail: String) -> String {
         guard detail.utf8.count > longestDetail else { return detail }
