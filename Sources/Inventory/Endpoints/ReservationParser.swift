@@ -21,8 +21,8 @@ enum ReservationParser {
 
     private static func hasLines(_ body: ByteView) throws -> Bool {
         var reader = JSONReader(body)
-        var keys = try reader.beginObject()
-        while let key = try reader.nextKey(&keys) {
+        try reader.beginObject()
+        while let key = try reader.nextKeyUnchecked() {
             if key == "lines" { return true }
             try reader.skip()
         }
