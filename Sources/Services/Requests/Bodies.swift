@@ -22,10 +22,16 @@ extension Exchange {
     ) async throws -> Made {
         guard body.count > Exchange.mostBytesParsedOnLoop else { return try make(jsonBody()) }
         try requireJSON()
+        return try await bodyOffLoop { try make(JSONValue(parsing: $0)) }
+    }
+
+    /// What `make` makes of the request's body, of a large one on another thread.
+    public func bodyOffLoop<Made: Sendable>(
+        _ make: @escaping @Sendable (ByteView) throws -> Made
+    ) async throws -> Made {
+        guard body.count > Exchange.mostBytesParsedOnLoop else { return try make(body) }
         let text = steadyBody
-        let made: Result<Made, any Error> = await BlockingPool.computing.run {
-            Result { try make(JSONValue(parsing: text.view)) }
-        }
+        let made: Result<Made, any Error> = await BlockingPool.computing.run { Result { try make(text.view) } }
         return try made.get()
     }
 

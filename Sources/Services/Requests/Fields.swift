@@ -37,6 +37,18 @@ public struct Fields {
         return try checkedString(value, name(member), max: max)
     }
 
+    /// The same, where empty text says that there is none.
+    public mutating func optionalString(_ member: String, max: Int = 256) throws(Problem) -> String? {
+        guard let value = value(member), value != .string("") else { return nil }
+        return try checkedString(value, name(member), max: max)
+    }
+
+    /// Text of up to `max` bytes that may have several lines; nil when it is absent or empty.
+    public mutating func lines(_ member: String, max: Int) throws(Problem) -> String? {
+        guard let value = value(member), value != .string("") else { return nil }
+        return try checkedString(value, name(member), max: max, hasLines: true)
+    }
+
     public mutating func int(_ member: String, in range: ClosedRange<Int>) throws(Problem) -> Int? {
         guard let value = value(member) else { return nil }
         guard case .int(let number) = value else {
@@ -128,12 +140,19 @@ public struct Fields {
         throw .field(name(unknown), "is not a field that is known here")
     }
 
-    private func checkedString(_ value: JSONValue, _ name: String, max: Int) throws(Problem) -> String {
+    /// - Parameter hasLines: whether there may be line breaks and tabs.
+    private func checkedString(
+        _ value: JSONValue, _ name: String, max: Int, hasLines: Bool = false
+    ) throws(Problem) -> String {
         guard case .string(let text) = value else { throw .field(name, "must be a string") }
         guard !text.isEmpty else { throw .field(name, "must not be empty") }
         guard text.utf8.count <= max else { throw .field(name, "must be at most \(max) bytes long") }
-        guard text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
-            throw .field(name, "must not contain control characters")
+        let isText = text.utf8.allSatisfy { byte in
+            byte >= 0x20 && byte != 0x7F || hasLines && (byte == 0x09 || byte == 0x0A || byte == 0x0D)
+        }
+        guard isText else {
+            let exception = hasLines ? " other than line breaks and tabs" : ""
+            throw .field(name, "must not contain control characters" + exception)
         }
         return text
     }

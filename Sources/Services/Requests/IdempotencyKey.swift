@@ -16,6 +16,18 @@ public struct IdempotencyKey: Sendable {
 
     /// nil when the request has none.
     public init?(_ exchange: Exchange, caller: Caller) throws(Problem) {
+        guard exchange.header("idempotency-key") != nil else { return nil }
+        try self.init(exchange, caller: caller, bodyDigest: IdempotencyKey.digest(exchange.body))
+    }
+
+    /// The same for routes that take large bodies: the digest of one is made on another thread.
+    public static func offLoop(_ exchange: Exchange, caller: Caller) async throws -> IdempotencyKey? {
+        guard exchange.header("idempotency-key") != nil else { return nil }
+        let bodyDigest = try await exchange.bodyOffLoop { IdempotencyKey.digest($0) }
+        return try IdempotencyKey(exchange, caller: caller, bodyDigest: bodyDigest)
+    }
+
+    private init?(_ exchange: Exchange, caller: Caller, bodyDigest: String) throws(Problem) {
         guard let key = exchange.header("idempotency-key") else { return nil }
         guard (1...255).contains(key.count) else {
             throw .field("Idempotency-Key", "must be 1 to 255 bytes long")
@@ -26,7 +38,7 @@ public struct IdempotencyKey: Sendable {
         scope.append("\n")
         scope.append(key)
         name = IdempotencyKey.digest(scope.view)
-        bodyDigest = IdempotencyKey.digest(exchange.body)
+        self.bodyDigest = bodyDigest
     }
 
     /// What is kept of an answer.
