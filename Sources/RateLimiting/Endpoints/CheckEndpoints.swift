@@ -30,6 +30,7 @@ final class CheckEndpoints {
         var reader = JSONReader(exchange.body)
         let request = try parser.parse(&reader)
         try reader.end()
+        try limiter.demandAddress(of: request, field: "ip")
         let cost = parser.wantsReceipt ? request.cost : nil
         switch limiter.place(request) {
         case .decided(let decision): CheckEndpoints.reply(decision, cost, exchange)
@@ -61,6 +62,7 @@ final class CheckEndpoints {
         }
         try reader.end()
         if requests.isEmpty { throw Problem.field("checks", "must have 1 to \(CheckEndpoints.mostChecks) elements") }
+        for i in requests.indices { try limiter.demandAddress(of: requests[i], field: "checks[\(i)].ip") }
         let gathering = BulkReply(exchange, count: requests.count)
         let receive: CheckBatch.Receiver = { gathering.receive($0, at: $1) }
         for i in requests.indices { limiter.decide(requests[i], tag: i, receive) }
@@ -86,6 +88,7 @@ final class CheckEndpoints {
         }
         var request = try parser.request(.object(members))
         request.isPeek = true
+        try limiter.demandAddress(of: request, field: "ip")
         limiter.decide(request) { decision, _ in
             exchange.beginReply(200)
             exchange.addHeader("Cache-Control", "no-store")

@@ -111,7 +111,7 @@ struct EndpointIndex: Sendable {
 
     // MARK: Finding
 
-    /// Appends every rule whose pattern matches the path, each once.
+    /// Appends every rule whose pattern matches the path, each once. Patterns and paths are folded.
     func find(_ path: ByteView, _ found: inout [Int32]) {
         found += anywhere
         guard !ends.isEmpty, path.count > 0, path[0] == UInt8(ascii: "/") else { return }
@@ -180,6 +180,13 @@ struct EndpointIndex: Sendable {
             while here >= 0 {
                 found.append(ends[Int(here)].rule)
                 here = ends[Int(here)].next
+            }
+            // A folded path has no slash at its end: `/a` is `/a/`, which `/a/*` is for.
+            var rest = nodes[Int(next)].rests.first
+            while rest >= 0 {
+                let end = ends[Int(rest)]
+                if end.prefix.count == 0 { found.append(end.rule) }
+                rest = end.next
             }
         }
     }

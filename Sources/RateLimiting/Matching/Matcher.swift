@@ -30,6 +30,7 @@ final class Matcher {
         let isShadow: Bool
         let guardsOwnAPI: Bool
         let isConditional: Bool
+        let takesLease: Bool
         let specificity: Int
     }
 
@@ -41,6 +42,8 @@ final class Matcher {
     private var winners: [Winner] = []
     private var indices: [Int32] = []
     private var singles: [PolicySet?]
+    /// Whether the last request met a concurrency rule that was not asked, since nobody could release its lease.
+    private(set) var skippedLeases = false
     private var combinations = ByteTable<PolicySet>()
 
     /// Combinations remembered before they are forgotten and made anew; far above what rules written by people have.
@@ -55,7 +58,7 @@ final class Matcher {
             return Candidate(
                 group: group, effect: Matcher.effect(rule.rule), isShadow: rule.rule.mode == .shadow,
                 guardsOwnAPI: rule.rule.guardsOwnAPI, isConditional: rule.isConditional,
-                specificity: rule.fixedSpecificity)
+                takesLease: rule.takesLease, specificity: rule.fixedSpecificity)
         }
         singles = Array(repeating: nil, count: rules.compiled.count)
     }
@@ -72,6 +75,7 @@ final class Matcher {
     func match(_ request: CheckRequest) -> MatchResult {
         winners.removeAll(keepingCapacity: true)
         found.removeAll(keepingCapacity: true)
+        skippedLeases = false
         rules.find(endpoint: request.endpoint, &found)
         var allowing: Int32 = -1
         var denying: Int32 = -1
@@ -82,6 +86,10 @@ final class Matcher {
             if candidate.isConditional {
                 guard let exact = rules.compiled[Int(index)].specificity(for: request) else { continue }
                 specificity = exact
+            }
+            if candidate.takesLease, request.takesNoLeases {
+                skippedLeases = true
+                continue
             }
             switch candidate.effect {
             case .limit, .unlimited: contend(index, candidate, specificity)

@@ -17,6 +17,8 @@ final class RuleSet: Sendable {
     let compiled: [CompiledRule]
     /// Whether any rule guards our own API; without one, that check costs nothing.
     let guardsOwnAPI: Bool
+    /// Whether any limit counts by the client's address.
+    let countsByAddress: Bool
     /// Whether limits count by different subjects, so that one request may touch several slots of a cluster.
     let mixesSubjects: Bool
     private let endpoints: EndpointIndex
@@ -40,11 +42,12 @@ final class RuleSet: Sendable {
         for rule in self.rules + tokenRules where rule.isEnabled {
             let index = Int32(compiled.count)
             compiled.append(CompiledRule(rule, index: index))
-            endpoints.insert(rule.match.endpoint.flatMap { EndpointPattern($0) }, rule: index)
+            endpoints.insert(rule.match.endpoint.flatMap { EndpointPattern($0)?.folded }, rule: index)
         }
         self.compiled = compiled
         self.endpoints = endpoints
         mixesSubjects = Set(compiled.filter { $0.strategy != nil }.map(\.subject)).count > 1
+        countsByAddress = compiled.contains { $0.strategy != nil && $0.rule.per.contains(.ip) }
         guardsOwnAPI = compiled.contains { $0.rule.guardsOwnAPI }
     }
 
@@ -63,5 +66,5 @@ final class RuleSet: Sendable {
     func compiledRule(id: String) -> CompiledRule? { compiled.first { $0.rule.id == id } }
 
     /// Appends the indices of the compiled rules that are for an endpoint.
-    func find(endpoint: ByteView, _ found: inout [Int32]) { endpoints.find(endpoint, &found) }
+    func find(endpoint: Endpoint, _ found: inout [Int32]) { endpoints.find(endpoint.folded, &found) }
 }

@@ -96,7 +96,9 @@ enum RuleChanges {
         while base.hasSuffix("-") { base.removeLast() }
         if base.isEmpty { base = "rule" }
         base = String(base.prefix(64))
-        let isTaken = { (id: String) in rules.rule(id: id) != nil || fresh.contains(id) }
+        let isTaken = { (id: String) in
+            rules.rule(id: id) != nil || fresh.contains(id) || RuleEndpoints.otherRoutes.contains(id)
+        }
         if !isTaken(base), draft.name != nil || rules.rule(named: base) == nil { return base }
         var number = 2
         while isTaken("\(base)-\(number)") || rules.rule(named: "\(base)-\(number)") != nil { number += 1 }
