@@ -63,7 +63,7 @@ let package = Package(
             [
                 "clock", "token_bucket", "sliding_window", "sliding_window_counter", "fixed_window", "quota",
                 "concurrency", "check_one", "check_all", "refund", "lease_renew", "lease_release", "rules_read",
-                "rules_change",
+                "rules_page", "rules_change", "rules_restore",
             ]),
         service(
             "JobScheduling",
@@ -82,9 +82,10 @@ let package = Package(
             dependencies: ["Bytes", "Digests", "EventLoops", "HTTP", "JSON", "Redis", "Services", "Telemetry"],
             lua: "inventory",
             [
-                "stock", "levels", "holds", "lines", "movements", "finish", "commit", "due", "warehouse", "product",
+                "stock", "levels", "holds", "lines", "movements", "finish", "commit", "due", "due_first", "warehouse",
+                "product",
                 "order",
-                "order_step", "order_announce", "publish", "alert", "bulk", "bulk_step",
+                "order_step", "order_announce", "publish", "alert", "audit", "bulk", "bulk_step",
             ]),
         .target(
             name: "Application",
@@ -113,7 +114,12 @@ let package = Package(
         .testTarget(name: "EventLoopsTests", dependencies: ["EventLoops"], cSettings: gnu),
         .testTarget(name: "ServicesTests", dependencies: ["Bytes", "Digests", "JSON", "Services"], cSettings: gnu),
         .testTarget(name: "TidyTests"),
-        tests("Application", ["Application", "Bytes", "Digests", "HTTP", "JSON", "Services", "Telemetry"]),
+        tests(
+            "Application",
+            [
+                "Application", "Bytes", "Digests", "EventLoops", "HTTP", "Inventory", "JSON", "JobScheduling",
+                "RateLimiting", "Redis", "Services", "Telemetry",
+            ]),
         tests("Redis", ["Bytes", "EventLoops", "Redis"]),
         tests(
             "RateLimiting",

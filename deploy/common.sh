@@ -145,9 +145,16 @@ fetch_program() (
     printf '%s\n' "$1" >"$test_programs/$2.version"
 )
 
-# Builds a product as it ships (the manifest turns run-time exclusivity checks off in release builds) and prints its path.
+# Builds a product as it ships and prints its path. The manifest turns run-time exclusivity checks off in release builds;
+# Swift's own libraries go into the program, so that it runs wherever it is copied to, without the toolchain.
 build_release() {
+  local flags=(-c release --static-swift-stdlib) program needed
   say "building $1 (release)"
-  swift build -c release --product "$1" >&2 || return 1
-  printf '%s/%s\n' "$(swift build -c release --show-bin-path)" "$1"
+  swift build "${flags[@]}" --product "$1" >&2 || return 1
+  program=$(swift build "${flags[@]}" --show-bin-path)/$1
+  needed=$(toolchain_libraries "$program")
+  [ -z "$needed" ] || fail "$program would need the toolchain where it runs, for ${needed//$'\n'/ }"
+  printf '%s\n' "$program"
 }
+# The toolchain's libraries that a program is linked with, a line each.
+toolchain_libraries() { ldd "$1" | awk '$1 ~ /^lib(swift|_?Foundation|dispatch|BlocksRuntime)/ { print $1 }'; }

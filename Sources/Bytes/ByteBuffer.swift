@@ -107,15 +107,35 @@ public final class ByteBuffer {
             memmove(base, base + start, held)
         } else {
             var larger = max(capacity * 2, 256)
-            while larger < held + extra { larger *= 2 }
-            let fresh = UnsafeMutablePointer<UInt8>.allocate(capacity: larger)
-            if let base {
-                memcpy(fresh, base + start, held)
-                base.deallocate()
+            // What is large is most often asked for as a whole, and twice that would be much.
+            if held + extra > ByteBuffer.largeBytes {
+                larger = max(capacity + capacity / 2, held + extra)
+            } else {
+                while larger < held + extra { larger *= 2 }
             }
-            base = fresh
-            capacity = larger
+            move(to: larger)
         }
+        start = 0
+        end = held
+    }
+
+    private static let largeBytes = 1 << 20
+
+    private func move(to larger: Int) {
+        let fresh = UnsafeMutablePointer<UInt8>.allocate(capacity: larger)
+        if let base {
+            memcpy(fresh, base + start, end - start)
+            base.deallocate()
+        }
+        base = fresh
+        capacity = larger
+    }
+
+    /// Makes room for `n` more bytes that are known to come, and not for more.
+    public func reserveExactly(_ n: Int) {
+        let held = count
+        guard end + n > capacity else { return }
+        if let base, held + n <= capacity { memmove(base, base + start, held) } else { move(to: held + n) }
         start = 0
         end = held
     }

@@ -152,24 +152,6 @@ public struct ByteView {
         return ByteView.mix(state ^ tail(from: offset))
     }
 
-    /// Two hashes, each as `hash` makes it, in one pass.
-    @inlinable
-    public func hash(seeds: (UInt64, UInt64)) -> (UInt64, UInt64) {
-        let length = UInt64(truncatingIfNeeded: count) &* 0x9E37_79B9_7F4A_7C15
-        var first = seeds.0 ^ length
-        var second = seeds.1 ^ length
-        var offset = 0
-        let raw = UnsafeRawPointer(base)
-        while offset &+ 8 <= count {
-            let word = raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            first = ByteView.mix(first ^ word)
-            second = ByteView.mix(second ^ word)
-            offset &+= 8
-        }
-        let tail = tail(from: offset)
-        return (ByteView.mix(first ^ tail), ByteView.mix(second ^ tail))
-    }
-
     /// The last bytes, fewer than eight, as one number.
     @inlinable
     func tail(from start: Int) -> UInt64 {

@@ -22,9 +22,12 @@ struct qm_replies {
     char *next, *end;
     char *first;
     struct qm_reply_piece *further;
+    size_t further_bytes;
 };
 
 #define QM_REPLIES_FIRST_PIECE 8192
+// What one reply may take. Redis's own limit for a string is twice that; we keep none that is nearly as large.
+#define QM_REPLIES_MOST_BYTES 268435456
 
 static inline struct qm_replies *qm_replies_new(void) {
     struct qm_replies *replies = (struct qm_replies *)calloc(1, sizeof *replies);
@@ -44,6 +47,7 @@ static inline void qm_replies_clear(struct qm_replies *replies) {
         replies->further = piece->next;
         free(piece);
     }
+    replies->further_bytes = 0;
     replies->next = replies->first;
     replies->end = replies->first + QM_REPLIES_FIRST_PIECE;
 }
@@ -56,14 +60,16 @@ static inline void qm_replies_free(struct qm_replies *replies) {
 }
 
 static inline void *qm_replies_take(struct qm_replies *replies, size_t bytes) {
-    if (bytes > SIZE_MAX / 2) return NULL;
+    if (bytes > QM_REPLIES_MOST_BYTES) return NULL;
     bytes = (bytes + 15) & ~(size_t)15;
     if ((size_t)(replies->end - replies->next) < bytes) {
         size_t size = bytes > 65536 ? bytes : 65536;
+        if (size > QM_REPLIES_MOST_BYTES - replies->further_bytes) return NULL;
         struct qm_reply_piece *piece = (struct qm_reply_piece *)malloc(sizeof *piece + size);
         if (!piece) return NULL;
         piece->next = replies->further;
         replies->further = piece;
+        replies->further_bytes += size;
         replies->next = (char *)(piece + 1);
         replies->end = replies->next + size;
     }

@@ -4,7 +4,6 @@
 #include <sys/select.h>
 #include <sys/time.h>
 #include <hiredis/hiredis.h>
-#include <hiredis/async.h>
 #include "replies.h"
 #include "tls.h"
 

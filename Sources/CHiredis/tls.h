@@ -30,20 +30,24 @@ static inline void *qm_tls_new(const char *authority_file) {
 
 static inline void qm_tls_free(void *context) { SSL_CTX_free((SSL_CTX *)context); }
 
-// Encrypts a connection that is being made; its other side must prove that it is `name`, a host's or an address.
-static inline int qm_tls_begin(redisContext *connection, void *context, const char *name) {
+// Encrypts a connection that is being made; its other side must prove that it is `name`, a host's or an address. Returns
+// what `qm_tls_waits_to_read` asks, which lives as long as the connection; NULL if it cannot be done.
+static inline void *qm_tls_begin(redisContext *connection, void *context, const char *name) {
     SSL *ssl = SSL_new((SSL_CTX *)context);
-    if (!ssl) return REDIS_ERR;
+    if (!ssl) return NULL;
     if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) != 1) {
         if (SSL_set1_host(ssl, name) != 1 || SSL_set_tlsext_host_name(ssl, name) != 1) {
             SSL_free(ssl);
-            return REDIS_ERR;
+            return NULL;
         }
     }
-    if (redisInitiateSSL(connection, ssl) == REDIS_OK) return REDIS_OK;
+    if (redisInitiateSSL(connection, ssl) == REDIS_OK) return ssl;
     SSL_free(ssl);
-    return REDIS_ERR;
+    return NULL;
 }
+
+// Whether what is to be written has to wait until something is read.
+static inline int qm_tls_waits_to_read(void *session) { return SSL_want_read((SSL *)session); }
 
 #else
 
@@ -53,9 +57,11 @@ static inline void *qm_tls_new(const char *authority_file) { return (void)author
 
 static inline void qm_tls_free(void *context) { (void)context; }
 
-static inline int qm_tls_begin(redisContext *connection, void *context, const char *name) {
-    return (void)connection, (void)context, (void)name, REDIS_ERR;
+static inline void *qm_tls_begin(redisContext *connection, void *context, const char *name) {
+    return (void)connection, (void)context, (void)name, NULL;
 }
+
+static inline int qm_tls_waits_to_read(void *session) { return (void)session, 0; }
 
 #endif
 

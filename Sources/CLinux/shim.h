@@ -2,6 +2,7 @@
 #define QUARTERMASTER_CLINUX_H
 
 // Linux calls that the Glibc module leaves out or hides behind _GNU_SOURCE.
+#include <malloc.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>

@@ -18,6 +18,12 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     public private(set) var nowUs: Int64 = MonotonicClock.nowUs()
     private var hasReadClock = false
 
+    /// How long, in microseconds, ticks have been busy beyond `attentiveUs` each: time in which the loop heard nobody, and
+    /// which is not the fault of whoever was to answer meanwhile.
+    public private(set) var lostUs: Int64 = 0
+    /// How long a tick may be busy before the rest of it counts as lost.
+    public static let attentiveUs: Int64 = 2000
+
     let base: OpaquePointer
     private var thread = pthread_t()
     private var jobs: [UnownedJob] = []
@@ -164,6 +170,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
             // An earlier phase may have gained items from a later one, so begin again after each phase that had any.
         } while runFirstPhase() || !jobs.isEmpty
         if !retired.isEmpty { retired.removeAll(keepingCapacity: true) }
+        lostUs += max(0, MonotonicClock.nowUs() - nowUs - EventLoop.attentiveUs)
         hasReadClock = false
     }
 }

@@ -6,6 +6,12 @@ public struct HTTPLimits: Sendable {
     public var headerCount = 100
     /// Body of a request whose route states no limit of its own. Beyond: 413.
     public var bodyBytes = 1 << 20
+    /// Bodies that are on their way or being worked on, together, on one server; what the first small piece of memory of a
+    /// request holds is not counted. Beyond: 503 with Retry-After. It must hold the largest body of any route.
+    public var bodyBytesAtOnce = 64 << 20
+    /// Answers that clients have not taken yet, together, on one server. Beyond, a large answer to GET becomes a 503 with
+    /// Retry-After.
+    public var unsentBytes = 64 << 20
     /// From the first byte of a request to the end of its head. Beyond: 408.
     public var headUs: Int64 = 10_000_000
     /// Without a byte of the body; also without a byte taken of an answer that waits. Beyond: 408, or the end.
@@ -14,7 +20,8 @@ public struct HTTPLimits: Sendable {
     public var bodyBytesPerSecond = 1024
     /// Between requests. Beyond: the connection is closed.
     public var idleUs: Int64 = 75_000_000
-    /// For the rest of a client's bytes to arrive and be thrown away after an answer that ends the connection.
+    /// Without a byte of what a client still sends, and that is thrown away, after an answer that ends the connection; in
+    /// all `bodyUs`.
     public var lingerUs: Int64 = 2_000_000
     /// Open connections of one server. Beyond: 503 with Retry-After.
     public var connections = 20000

@@ -1,5 +1,6 @@
 import EventLoops
 import HTTP
+import JSON
 import Redis
 import Services
 
@@ -23,6 +24,7 @@ public final class InventoryService: Service {
     private let events: StockEventsEndpoint
     private let outbox: StockOutbox
     private let ledger: LedgerEndpoints
+    private let reconcile: ReconcileEndpoint
     private let reorder: ReorderEndpoints
     private let warehouseStore: WarehouseStore
     private var feed: WarehouseFeed?
@@ -66,10 +68,16 @@ public final class InventoryService: Service {
         counts = CountEndpoints(lanes: lanes, catalogue: catalogue, warehouses: warehouses)
         alerts = AlertEndpoints(lanes: lanes, products: productStore, warehouses: warehouses)
         ledger = LedgerEndpoints(lanes: lanes, catalogue: catalogue, products: productStore)
+        reconcile = ReconcileEndpoint(
+            lanes: lanes, catalogue: catalogue, products: productStore, warehouses: warehouses)
         reorder = ReorderEndpoints(lanes: lanes, catalogue: catalogue, products: productStore)
         events = StockEventsEndpoint(lanes: lanes, alerts: alerts)
         let escalateAfterMs = context.process.settings["stock-escalate"].flatMap { Int($0) } ?? 3_600_000
         outbox = StockOutbox(lanes: lanes, escalateAfterMs: escalateAfterMs, onEvent: onEvent)
+        productStore.onChanged = { [lanes] sku in
+            // Should it fail: the next change of its stock looks, too.
+            _ = try? await lanes.perform(.object([.init("op", .string("look"))]), on: sku)
+        }
         lanes.onOutbox = { [outbox] in outbox.drainSoon($0) }
         warehouses.reread = { [warehouseStore] in try await warehouseStore.read() }
     }
@@ -79,6 +87,7 @@ public final class InventoryService: Service {
         places.add(to: routes)
         stock.add(to: routes)
         ledger.add(to: routes)
+        reconcile.add(to: routes)
         reorder.add(to: routes)
         alerts.add(to: routes)
         events.add(to: routes)
@@ -95,7 +104,7 @@ public final class InventoryService: Service {
         context.process.broadcasts.subscribe(WarehouseFeed.snapshots) { [warehouses] in warehouses.replace($0) }
         warehouses.replace(try await warehouseStore.read())
         if context.isFirstLoop {
-            let feed = WarehouseFeed(store: warehouseStore)
+            let feed = WarehouseFeed(store: warehouseStore, products: products.store)
             self.feed = feed
             try await feed.start()
             let upkeep = StockUpkeep(

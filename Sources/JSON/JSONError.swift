@@ -22,10 +22,12 @@ public struct JSONError: Error, Equatable, CustomStringConvertible {
         case malformed
         /// JSON, but another kind of value than was asked for.
         case wrongKind(expected: JSONKind, found: JSONKind)
-        /// A number with a fraction or an exponent where an integer belongs.
+        /// A number with a fraction where an integer belongs.
         case notInteger
         /// An integer beyond ±(2^53−1), or a number beyond what a double holds.
         case outOfRange
+        /// A key that occurs twice in one object; `field` says which.
+        case repeatedKey
         /// Nested deeper than the reader was told to follow.
         case tooDeep
     }
@@ -33,7 +35,8 @@ public struct JSONError: Error, Equatable, CustomStringConvertible {
     public let kind: Kind
     /// The byte, counted from 0, at which it was seen.
     public let offset: Int
-    /// The member at fault, with dots between levels (`rules[2].limit`); only a number out of range has one, in a tree.
+    /// The member at fault, with dots between levels in a tree (`rules[2].limit`); only a number out of range, and a key that
+    /// occurs twice, have one.
     public private(set) var field: String?
     private let detail: String
 
@@ -43,9 +46,15 @@ public struct JSONError: Error, Equatable, CustomStringConvertible {
         self.detail = detail
     }
 
+    static func repeated(_ key: String, at offset: Int) -> JSONError {
+        var error = JSONError(.repeatedKey, at: offset)
+        error.field = key
+        return error
+    }
+
     /// The error as seen from the object or array around, when it is about a value and not about the text.
     func inside(_ step: String) -> JSONError {
-        guard kind == .outOfRange else { return self }
+        guard kind == .outOfRange || kind == .repeatedKey else { return self }
         var error = self
         error.field = step + (field.map { ($0.hasPrefix("[") ? "" : ".") + $0 } ?? "")
         return error
@@ -56,8 +65,9 @@ public struct JSONError: Error, Equatable, CustomStringConvertible {
         switch kind {
         case .malformed: "the JSON is malformed at byte \(offset): \(detail)"
         case .wrongKind(let expected, let found): "expected \(expected.phrase) at byte \(offset), found \(found.phrase)"
-        case .notInteger: "expected an integer at byte \(offset), found a number with a fraction or an exponent"
+        case .notInteger: "expected an integer at byte \(offset), found a number with a fraction"
         case .outOfRange: "the number at byte \(offset)\(field.map { " (\($0))" } ?? "") is out of range"
+        case .repeatedKey: "the key \"\(field ?? "")\" occurs twice, the second time before byte \(offset)"
         case .tooDeep: "the JSON is nested too deeply at byte \(offset)"
         }
     }

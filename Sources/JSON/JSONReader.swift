@@ -4,14 +4,14 @@ import Bytes
 /// told by a `JSONError` where the text differs. It allocates nothing.
 ///
 ///     var reader = JSONReader(body)
-///     try reader.beginObject()
-///     while let key = try reader.nextKey() {
+///     var keys = try reader.beginObject()
+///     while let key = try reader.nextKey(&keys) {
 ///         if key == "limit" { limit = try reader.readInt() } else { try reader.skip() }
 ///     }
 ///     try reader.end()
 ///
-/// Each key must be followed by exactly one value call, each true `nextElement` too. Duplicate keys are handed over as
-/// they come. The views in answers hold as long as the bytes do.
+/// Each key must be followed by exactly one value call, each true `nextElement` too. A key that occurs twice in one object
+/// is refused. The views in answers hold as long as the bytes do.
 public struct JSONReader {
     let base: UnsafePointer<UInt8>
     let count: Int
@@ -32,12 +32,26 @@ public struct JSONReader {
 
     // MARK: Structure
 
-    public mutating func beginObject() throws(JSONError) { try open(0x7B, .object) }
+    /// Begins an object.
+    /// - Returns: what `nextKey` is to be given for this object's keys.
+    @discardableResult
+    public mutating func beginObject() throws(JSONError) -> JSONKeys {
+        try open(0x7B, .object)
+        return JSONKeys(firstMember: offset)
+    }
 
     public mutating func beginArray() throws(JSONError) { try open(0x5B, .array) }
 
-    /// The next key, its value being what is read next; nil at the end of the object.
-    public mutating func nextKey() throws(JSONError) -> JSONText? {
+    /// The next key, its value being what is read next; nil at the end of the object. For objects whose keys are known:
+    /// telling whether a key has occurred before may take as long as the object is.
+    public mutating func nextKey(_ keys: inout JSONKeys) throws(JSONError) -> JSONText? {
+        guard let key = try nextKeyUnchecked() else { return nil }
+        if keys.mayHave(key), try isRepeated(key, keys) { throw JSONError.repeated(key.string, at: offset) }
+        return key
+    }
+
+    /// The same for whoever finds repeated keys by other means.
+    mutating func nextKeyUnchecked() throws(JSONError) -> JSONText? {
         guard try nextMember(closing: 0x7D) else { return nil }
         guard offset < count, base[offset] == 0x22 else { throw malformed("a key in double quotes belongs here") }
         let key = try scanString()
@@ -45,6 +59,18 @@ public struct JSONReader {
         guard offset < count, base[offset] == 0x3A else { throw malformed("a colon belongs here") }
         offset += 1
         return key
+    }
+
+    /// Looks for a key among those of the same object that stand before it.
+    private func isRepeated(_ key: JSONText, _ keys: JSONKeys) throws(JSONError) -> Bool {
+        var reader = self
+        reader.offset = keys.firstMember
+        reader.freshContainers |= 1 << UInt64(depth)
+        while let other = try reader.nextKeyUnchecked(), other.raw.base < key.raw.base {
+            if other == key { return true }
+            try reader.skip()
+        }
+        return false
     }
 
     /// Whether the array has another element, which is what is read next.
@@ -105,7 +131,7 @@ public struct JSONReader {
         switch try peekKind {
         case .object:
             try beginObject()
-            while try nextKey() != nil { try skip() }
+            while try nextKeyUnchecked() != nil { try skip() }
         case .array:
             try beginArray()
             while try nextElement() { try skip() }

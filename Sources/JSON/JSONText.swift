@@ -42,6 +42,10 @@ public struct JSONText {
         text.hasEscapes ? text.withUnescaped { $0 == other } : text.raw == other
     }
 
+    public static func == (text: JSONText, other: JSONText) -> Bool {
+        other.hasEscapes ? other.withUnescaped { text == $0 } : text == other.raw
+    }
+
     private func unescape(to target: UnsafeMutablePointer<UInt8>) -> Int {
         var from = 0
         var to = 0

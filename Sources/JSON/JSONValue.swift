@@ -84,11 +84,12 @@ public enum JSONValue: Sendable, Equatable {
 
     // MARK: Inside
 
+    /// What is an integer by its value is one here, however it is written; all else is a double.
     private static func number(_ reader: inout JSONReader) throws(JSONError) -> JSONValue {
+        if let value = try reader.readPlainInt() { return .int(value) }
         let start = reader
-        do {
-            return .int(try reader.readInt())
-        } catch  where error.kind == .notInteger {
+        do { return .int(try reader.readWrittenOutInt()) } catch {
+            guard error.kind == .notInteger || error.kind == .outOfRange else { throw error }
             reader = start
             return .double(try reader.readDouble())
         }
@@ -99,11 +100,9 @@ public enum JSONValue: Sendable, Equatable {
         // As bytes: strings compare equal when Unicode calls them equivalent, keys of JSON do not.
         var seen: Set<[UInt8]> = []
         try reader.beginObject()
-        while let key = try reader.nextKey() {
+        while let key = try reader.nextKeyUnchecked() {
             let name = key.string
-            guard seen.insert(Array(name.utf8)).inserted else {
-                throw JSONError(.malformed, at: reader.offset, "the key \"\(name)\" occurs twice")
-            }
+            guard seen.insert(Array(name.utf8)).inserted else { throw JSONError.repeated(name, at: reader.offset) }
             do { members.append(Member(key: name, value: try JSONValue(reading: &reader))) } catch {
                 throw error.inside(name)
             }

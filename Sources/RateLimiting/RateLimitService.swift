@@ -11,6 +11,7 @@ public final class RateLimitService: Service {
     private struct Shared: Sendable {
         let local = LocalLimits()
         let revisions = BoundRevisions()
+        let library = RuleLibrary()
     }
 
     private let context: ServiceContext
@@ -27,8 +28,6 @@ public final class RateLimitService: Service {
     private let simulate: SimulateEndpoint
     private let events: EventsEndpoint
     private var feed: RuleFeed?
-    private var isBound = false
-    private var tokenRules: [Rule] = []
 
     /// The service as the executable lists it.
     public static func definition() -> ServiceDefinition {
@@ -45,13 +44,13 @@ public final class RateLimitService: Service {
         self.shared = shared
         let budgetMs = context.process.settings["check-budget"].flatMap { Int64($0) } ?? 50
         limiter = Limiter(context: context, local: shared.local, budgetUs: budgetMs * 1000)
-        store = RuleStore(context: context)
+        store = RuleStore(context: context, library: shared.library)
         presence = Presence(context: context)
         identities = HeaderIdentities(context: context)
         ruleEndpoints = RuleEndpoints(store: store, limiter: limiter, revisions: shared.revisions)
         check = CheckEndpoints(limiter: limiter)
         authorize = AuthorizeEndpoint(limiter: limiter, identities: identities)
-        giveBack = GiveBackEndpoints(limiter: limiter, store: store, rules: ruleEndpoints)
+        giveBack = GiveBackEndpoints(limiter: limiter, store: store)
         leases = LeaseEndpoints(limiter: limiter, context: context)
         simulate = SimulateEndpoint(context: context)
         events = EventsEndpoint(store: store)
@@ -70,33 +69,43 @@ public final class RateLimitService: Service {
         }
     }
 
+    public func check() async throws {
+        if let path = context.process.settings["rules"] { _ = try await RuleFile(path: path) }
+    }
+
     public func start() async throws {
         let (limiter, revisions, loop) = (limiter, shared.revisions, context.loop)
-        tokenRules = TokenRules.of(context.tokens)
         revisions.bound(0, loop: loop.index)
-        context.process.broadcasts.subscribe(RuleFeed.snapshots) { [weak self] rules in
-            guard let self else { return }
-            limiter.replaceRules(rules.with(tokenRules: tokenRules))
+        context.process.broadcasts.subscribe(RuleFeed.snapshots) { rules in
+            limiter.replaceRules(rules)
             revisions.bound(rules.revision, loop: loop.index)
-            isBound = true
-        }
-        context.process.broadcasts.subscribe(Tokens.changes) { [weak self] tokens in
-            guard let self else { return }
-            tokenRules = TokenRules.of(tokens)
-            limiter.replaceRules(limiter.rules.with(tokenRules: tokenRules))
         }
         context.process.broadcasts.subscribe(RuleFeed.drops) { keys in limiter.drop(keys) }
         if context.isFirstLoop {
-            presence.start()
-            if let path = context.process.settings["rules"] { try await RuleFile.load(path, into: store) }
-            let feed = RuleFeed(store: store)
-            self.feed = feed
-            try await feed.start()
+            try await startFeed()
         } else {
-            let rules = try await store.read(budgetUs: 5_000_000)
-            if !isBound { limiter.replaceRules(rules.with(tokenRules: tokenRules)) }
+            limiter.replaceRules(try await store.read(budgetUs: 5_000_000))
             revisions.bound(limiter.rules.revision, loop: loop.index)
         }
+    }
+
+    /// What the first loop does for all.
+    private func startFeed() async throws {
+        presence.start()
+        let library = shared.library
+        library.tokenRules = TokenRules.of(context.tokens)
+        var file: RuleFile?
+        if let path = context.process.settings["rules"] {
+            file = try await RuleFile(path: path)
+            try await file?.apply(to: store)
+        }
+        let feed = RuleFeed(store: store, file: file)
+        self.feed = feed
+        context.process.broadcasts.subscribe(Tokens.changes) { tokens in
+            library.tokenRules = TokenRules.of(tokens)
+            feed.tokensChanged()
+        }
+        try await feed.start()
     }
 
     public func drain() { events.closeAll() }

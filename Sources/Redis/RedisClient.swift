@@ -26,6 +26,13 @@ public final class RedisClient {
     /// Called with true when a server's connection becomes ready and with false when it is lost, and the server's address.
     public var onStateChange: ((_ isReady: Bool, _ server: String) -> Void)?
 
+    /// Called when a connection of this loop is ended because of what a server sent on it: an answer to nothing that was
+    /// asked, or what is not Redis's protocol.
+    public var onBreach: ((_ server: String, _ reason: RedisError) -> Void)? {
+        get { topology.onBreach }
+        set { topology.onBreach = newValue }
+    }
+
     /// - Parameter scripts: loaded on every connection before it is used.
     public init(loop: EventLoop, configuration: RedisConfiguration, scripts: [Script]) {
         self.loop = loop

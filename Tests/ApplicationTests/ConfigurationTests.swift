@@ -58,7 +58,7 @@ struct ConfigurationTests {
             "http-allow-private": "10.0.0.0/8", "webhook-secrets": "s", "smtp-url": "smtp://mail.example:587",
             "smtp-from": "a@b.example", "stock-escalate": "11", "ledger-days": "12",
             "stock-webhook": "https://hooks.example:8443", "allowed-hosts": "qm.example.com,other:8080",
-            "max-streams": "13",
+            "max-streams": "13", "socket-mode": "660",
             "wait-replicas": "14", "max-queues": "15", "max-jobs-per-queue": "16",
         ]
         #expect(Set(values.keys) == Set(Setting.all.map(\.name)))

@@ -3,6 +3,20 @@ import Testing
 
 @testable import EventLoops
 
+struct LostTimeTests {
+    /// What a tick is busy for beyond its due is lost time; waiting is not.
+    @Test func busyTicksLoseTime() async {
+        let running = RunningLoop()
+        let before = await running { loop in
+            await loop.sleep(us: 50_000)
+            return loop.lostUs
+        }
+        await running { _ in _ = usleep(40_000) }
+        let after = await running { $0.lostUs }
+        #expect(after - before >= 40_000 - EventLoop.attentiveUs)
+    }
+}
+
 struct MailboxTests {
     @Test func keepsTheOrderAndWakesOnce() {
         let mailbox = Mailbox()

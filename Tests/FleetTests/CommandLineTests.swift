@@ -46,6 +46,11 @@ extension Fleet {
             (["serve", "--tokens", "/nonexistent"], "/nonexistent"),
             (["serve", "--host", "0.0.0.0"], "--tokens"), (["serve", "--host", "::"], "--tokens"),
             (["check-config", "--log-level", "loud"], "--log-level must be one of debug, info, warning, error"),
+            (["check-config", "--host", "0.0.0.0"], "--tokens"),
+            (["check-config", "--socket", "/tmp/x", "--socket-mode", "999"], "--socket-mode must be an octal mode"),
+            (["check-config", "--rules", "/nonexistent"], "/nonexistent"),
+            (["check-config", "--webhook-secrets", "/nonexistent"], "/nonexistent"),
+            (["check-config", "--command-directory", "/nonexistent"], "command-directory"),
         ])
         func aWrongConfigurationIs78(_ arguments: [String], _ named: String) async throws {
             let program = try Program(arguments)
@@ -72,6 +77,25 @@ extension Fleet {
             let environment = try await Program.run("check-config", environment: ["QM_PORT": "many"])
             #expect(environment.code == 78)
             #expect(environment.errors.contains("QM_PORT"))
+        }
+
+        /// What a start would refuse, it says, without a Redis; what it says, a start says as well, before it asks one.
+        @Test(arguments: [
+            ("not json", "rules"), (#"{"rules":[{"name":"x","strategy":"nonsense"}]}"#, "rules[0].strategy"),
+            (#"{"rules":[{"name":"x","action":"deny"},{"name":"x","action":"deny"}]}"#, "stands twice"),
+            (#"{"rules":[{"action":"deny"}]}"#, "rules[0].name"), (#"{"ruless":[]}"#, "rules"),
+        ])
+        func checkConfigReadsTheRules(_ text: String, _ named: String) async throws {
+            let file = folder.path + "/rules.json"
+            try Tree.write(text, to: file)
+            for command in ["check-config", "serve"] {
+                let program = try Program([command, "--port", "0", "--redis", "redis://127.0.0.1:1", "--rules", file])
+                #expect(try await program.exitCode() == 78, "\(command)")
+                #expect(program.errors.contains(file) && program.errors.contains(named), "\(program.errors)")
+                #expect(program.output.isEmpty)
+            }
+            try Tree.write(#"{"rules":[{"name":"x","action":"deny"}]}"#, to: file)
+            #expect(try await Program.run("check-config", "--rules", file).code == 0)
         }
 
         @Test func printConfigHidesSecrets() async throws {

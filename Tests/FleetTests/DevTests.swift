@@ -23,9 +23,11 @@ extension Fleet {
             return !stat[end...].hasPrefix(") Z")
         }
 
-        private func redisPid() throws -> pid_t {
-            let text = try Tree.read(directory + "/redis.pid")
-            return try #require(pid_t(text.prefix { $0.isNumber }))
+        private func redisPid() throws -> pid_t { try #require(knownRedisPid) }
+
+        /// nil while there is none, or the number is just being written.
+        private var knownRedisPid: pid_t? {
+            (try? Tree.read(directory + "/redis.pid")).flatMap { $0.hasSuffix("\n") ? pid_t($0.dropLast()) : nil }
         }
 
         private let check = #"{"identifier":"ann"}"#
@@ -36,7 +38,7 @@ extension Fleet {
             #expect(dev.url.hasPrefix("http://127.0.0.1:"))
             #expect(dev.port > 0)
             #expect(await eventually { dev.program.errors.contains("curl -s \(dev.url)/api/rate-limits") })
-            #expect(try dev.request("GET", "/readyz").status == 200)
+            #expect(try dev.request("GET", "/readyz?redis").status == 200)
             #expect(try await dev.program.terminate() == 0)
             #expect(Replica.url(dev.program.output) == dev.url)
         }
@@ -123,7 +125,7 @@ extension Fleet {
             #expect(try await first.program.terminate() == 0)
             try Tree.write("\(stranger.pid)\n", to: directory + "/redis.pid")
             let second = try await dev()
-            #expect(try second.request("GET", "/readyz").status == 200)
+            #expect(try second.request("GET", "/readyz?redis").status == 200)
             #expect(try stranger.redis("PING") == "PONG")
             #expect(try await second.program.terminate() == 0)
         }
@@ -136,14 +138,70 @@ extension Fleet {
             try Tree.write("\(orphan.pid)\n", to: directory + "/redis.pid")
             let second = try await dev()
             #expect(!lives(orphan.pid))
-            #expect(try second.request("GET", "/readyz").status == 200)
+            #expect(try second.request("GET", "/readyz?redis").status == 200)
             #expect(try await second.program.terminate() == 0)
         }
 
         @Test func serveMayEmbedItsRedisToo() async throws {
             let replica = try await Replica(["serve", "--embedded", "--data-dir", directory])
-            #expect(try replica.request("GET", "/readyz").status == 200)
+            #expect(try replica.request("GET", "/readyz?redis").status == 200)
             #expect(try await replica.program.terminate() == 0)
+        }
+
+        /// Its files are its owner's alone, whatever the mask was that it was started with.
+        @Test func whatItWritesIsNobodyElses() async throws {
+            for parent in [folder.path + "/data", directory] { mkdir(parent, 0o755) }
+            let dev = try await dev()
+            try dev.rule(rule)
+            let open = try await Tool.run("find", directory, "-type", "f", "-perm", "/077")
+            #expect(open.output.isEmpty, "\(open.said)")
+            // A directory that was there before stays as it is, and the log says so.
+            #expect(dev.program.errors.contains("chmod 700") && dev.program.errors.contains(directory))
+            #expect(try await dev.program.terminate() == 0)
+        }
+
+        // MARK: A Redis that dies
+
+        @Test func aRedisThatDiesIsStartedAgain() async throws {
+            let dev = try await dev()
+            try dev.rule(rule)
+            #expect(try dev.check(check).json?["remaining"] == .int(4))
+            let first = try redisPid()
+            // What it has taken is on disk within a second; what is lost without that is not what this is about.
+            try await onDisk(dev)
+            kill(first, SIGKILL)
+            #expect(
+                try await eventually {
+                    guard let pid = knownRedisPid, pid != first else { return false }
+                    return try dev.request("GET", "/readyz?redis").status == 200
+                })
+            #expect(try await eventually { try dev.check(check).json?["remaining"] == .int(3) })
+            let log = dev.program.errors
+            #expect(log.contains("the embedded redis has ended") && log.contains("signal 9"), "\(log)")
+            let second = try redisPid()
+            #expect(try await dev.program.terminate() == 0)
+            #expect(!lives(second))
+        }
+
+        @Test func oneThatGoesOnDyingEndsTheProgram() async throws {
+            let dev = try await dev("--drain-grace", "0")
+            var killed: Set<pid_t> = []
+            #expect(
+                await eventually {
+                    if let pid = knownRedisPid, lives(pid), killed.insert(pid).inserted { kill(pid, SIGKILL) }
+                    return dev.program.process.hasEnded
+                })
+            #expect(try await dev.program.exitCode() == 69)
+            #expect(killed.count == 5 && dev.program.errors.contains("ended too often"), "\(dev.program.errors)")
+        }
+
+        /// Waits until the embedded Redis has written to disk all that it has taken.
+        private func onDisk(_ dev: Replica) async throws {
+            let socket = try Tree.read(directory + "/socket").filter { $0 != "\n" }
+            let redis = try RESPConnection(.unix(path: socket))
+            try redis.command(["CONFIG", "SET", "appendfsync", "always"])
+            // Answered once it is written.
+            try redis.command(["SET", "on-disk", "1"])
         }
 
         @Test func aDataDirectoryThatCannotBeMadeIs69() async throws {

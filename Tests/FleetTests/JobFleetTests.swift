@@ -95,11 +95,11 @@ import Testing
             try await JobFleetTests.worker(redis, "--loops", "1", "--concurrency", "25"),
             try await JobFleetTests.worker(redis, "--loops", "1", "--concurrency", "25"),
         ]
-        try JobFleetTests.enqueue(api, 50, durationMs: 22_000)
+        try JobFleetTests.enqueue(api, 50, durationMs: 18_000)
         #expect(try await eventually { try JobFleetTests.running(api) == 50 })
         redis.pause()
         // The length of the outage is what this is about: longer than a lease.
-        try await Task.sleep(nanoseconds: 20_000_000_000)
+        try await Task.sleep(nanoseconds: 16_000_000_000)
         redis.resume()
         #expect(await eventually { (try? JobFleetTests.total(api, "completed")) == 50 })
         #expect(try JobFleetTests.total(api, "lost") == 0)

@@ -36,6 +36,29 @@ extension Fleet {
             #expect(shown.code == 0 && shown.output.contains("127.0.0.1:1") && !shown.output.contains("hunter2"))
         }
 
+        /// A secret that every user of the machine may read is said at the start and by check-config, and is no error.
+        @Test func aSecretThatOthersMayReadIsSaid() async throws {
+            let (url, secrets, config) = (folder.path + "/url", folder.path + "/secrets", folder.path + "/config")
+            try Tree.write("redis://ann:hunter2@127.0.0.1:1\n", to: url)
+            try Tree.write("shop 0123456789abcdef0123\n", to: secrets)
+            try Tree.write(#"{"smtp-url":"smtp://ann:hunter2@127.0.0.1:25"}"#, to: config)
+            let arguments = ["--redis-file", url, "--webhook-secrets", secrets, "--config", config]
+            for mode: mode_t in [0o644, 0o600] {
+                for file in [url, secrets, config] { chmod(file, mode) }
+                let program = try Program(["check-config"] + arguments)
+                #expect(try await program.exitCode() == 0)
+                for file in [url, secrets, config] {
+                    #expect(program.errors.contains("chmod 600: \(file)") == (mode == 0o644), "\(program.errors)")
+                }
+                #expect(!program.errors.contains("hunter2"))
+            }
+            chmod(url, 0o644)
+            try Tree.write("\(try RedisServer.shared.url)\n", to: url)
+            let replica = try await Replica(["serve", "--redis-file", url])
+            #expect(replica.program.errors.contains("chmod 600") && replica.program.errors.contains(url))
+            #expect(try await replica.program.terminate() == 0)
+        }
+
         @Test func healthIsWhetherTheServiceTakesRequests() async throws {
             let replica = try await Replica.serve(try RedisServer.shared, "--drain-delay", "20000")
             let ready = try await Program.run("health", "--url", replica.url)
@@ -50,6 +73,20 @@ extension Fleet {
             replica.program.process.kill()
             let gone = try await Program.run("health", "--url", replica.url)
             #expect(gone.code == 1 && gone.output.isEmpty)
+        }
+
+        /// A replica without Redis serves; whoever asks for Redis as well hears that it is away.
+        @Test func healthSaysOfRedisWhatItIsAskedFor() async throws {
+            let redis = try RedisServer()
+            let replica = try await Replica.serve(redis)
+            let both = try await Program.run("health", "--redis", "--url", replica.url)
+            #expect((both.code, both.output) == (0, "ready\n"))
+            redis.kill()
+            #expect(await eventually { (try? replica.request("GET", "/readyz?redis").status) == 503 })
+            let away = try await Program.run("health", "--redis", "--url", replica.url)
+            #expect(away.code == 1 && away.errors.contains("Redis is out of reach"))
+            let ready = try await Program.run("health", "--url", replica.url)
+            #expect((ready.code, ready.output) == (0, "ready\n"))
         }
     }
 }

@@ -56,6 +56,34 @@ extension Fleet {
             for open in ["/healthz", "/readyz"] { #expect(try replica.request("GET", open).status == 200) }
         }
 
+        /// Beside servers that ask for tokens a worker without them is no other door: it tells how it is, and no more.
+        @Test func aWorkerWithoutTokensServesHealthAndMetricsOnly() async throws {
+            let redis = try RedisServer.shared
+            let prefix = redis.prefix()
+            let worker = try await Replica(["work", "--redis", redis.workerURL, "--prefix", prefix])
+            for path in ["/healthz", "/readyz", "/readyz?redis", "/metrics"] {
+                #expect(try worker.request("GET", path).status == 200, "\(path)")
+            }
+            let job = #"{"name":"a","type":"simulated"}"#
+            for (method, path, body) in [
+                ("POST", "/api/jobs", job), ("GET", "/api/jobs", nil), ("GET", "/api/queues", nil),
+                ("POST", "/api/workers/lease", #"{"worker":"w","types":["simulated"]}"#), ("GET", "/api/audit", nil),
+                ("PUT", "/api/resources", #"{"cpu":1}"#), ("GET", "/api/jobs/events", nil),
+            ] as [(String, String, String?)] {
+                #expect(try worker.request(method, path, body: body).status == 404, "\(method) \(path)")
+            }
+            #expect(try await worker.program.terminate() == 0)
+            // With tokens it answers those who have one, as a server does.
+            let file = folder.path + "/tokens"
+            try Tree.write("ops admin \(digest("secret-admin"))\n", to: file)
+            let open = try await Replica([
+                "work", "--redis", redis.workerURL, "--prefix", prefix, "--tokens", file,
+            ])
+            #expect(try open.request("GET", "/api/queues").status == 401)
+            #expect(try open.request("GET", "/api/queues", headers: bearer("admin")).status == 200)
+            #expect(try await open.program.terminate() == 0)
+        }
+
         @Test func theCommandLineTakesItsTokenFromTheEnvironment() async throws {
             let replica = try await replica()
             let without = try await Program.run("rules", "export", "--url", replica.url)

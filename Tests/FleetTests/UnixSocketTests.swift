@@ -36,6 +36,18 @@ extension Fleet {
             #expect(try await replica.program.terminate() == 0)
         }
 
+        /// Whoever may connect is an administrator where there are no tokens.
+        @Test func theSocketIsItsOwnersUnlessOthersAreNamed() async throws {
+            for (arguments, expected) in [([], "600"), (["--socket-mode", "660"], "660")] {
+                let redis = try RedisServer.shared
+                let replica = try await Replica(
+                    ["serve", "--redis", redis.url, "--prefix", redis.prefix(), "--socket", path] + arguments)
+                #expect(try await Tool.run("stat", "-c", "%a", path).output == expected + "\n")
+                #expect(try replica.request("GET", "/readyz").status == 200)
+                #expect(try await replica.program.terminate() == 0)
+            }
+        }
+
         @Test func theSocketOfACrashedOneIsTakenOver() async throws {
             let first = try await replica()
             first.program.process.kill()

@@ -156,4 +156,85 @@ struct AlertTests {
         try stock.set("A", 20)
         #expect(try stock.levels("A") == [20, 8, 12])
     }
+
+    /// New thresholds are looked at when they are set, not when something is sold next.
+    @Test func changedThresholdsCount() async throws {
+        let stock = try StockServer()
+        try stock.product("A", #","minStockLevel":5"#)
+        try stock.set("A", 20)
+        func put(_ least: Int, _ more: String = "") throws {
+            let body = #"{"name":"A thing","minStockLevel":\#(least)\#(more)}"#
+            #expect(try stock.send("PUT", "/api/products/A", body).status == 200)
+        }
+        try put(30)
+        #expect(try await eventually { try alerts(stock).first?["level"]?.text == "warning" })
+        try put(25)
+        #expect(try await eventually { try alerts(stock).first?["threshold"]?.number == 25 })
+        try put(60)
+        #expect(try await eventually { try alerts(stock).first?["level"]?.text == "critical" })
+        try put(5)
+        #expect(try await eventually { try alerts(stock).first?["status"]?.text == "resolved" })
+        try put(5, #","maxStockLevel":10"#)
+        #expect(try await eventually { try alerts(stock).first?["level"]?.text == "overstock" })
+    }
+
+    /// A critical level above that of a warning comes first.
+    @Test func aCriticalLevelAboveTheWarning() async throws {
+        let stock = try StockServer()
+        try stock.product("A", #","minStockLevel":10,"thresholds":{"critical":30}"#)
+        try stock.set("A", 40)
+        _ = try stock.hold("A", 5)
+        _ = try stock.hold("A", 5)
+        #expect(try await eventually { try alerts(stock).first?["level"]?.text == "critical" })
+        #expect(try alerts(stock).first?["threshold"]?.number == 30)
+        try stock.set("A", 44)
+        #expect(try await eventually { try alerts(stock, "?status=resolved").count == 1 })
+    }
+
+    /// Where there never was any stock nothing is out of stock, and what leaves all as it is leaves no trace.
+    @Test func whereThereNeverWasAny() async throws {
+        let stock = try StockServer()
+        try stock.product("A", #","minStockLevel":2"#)
+        try stock.set("A", 20)
+        for _ in 0..<3 {
+            try stock.set("A", 20)
+            try stock.set("A", 0, warehouse: "warehouse-2")
+        }
+        let body = #"{"productId":"A","fromWarehouseId":"warehouse-1","toWarehouseId":"warehouse-3","quantity":5}"#
+        let transfer = try #require(try stock.send("POST", "/api/transfers", body).json?["id"]?.text)
+        #expect(try stock.send("PUT", "/api/transfers/\(transfer)/ship").status == 200)
+        let types = try stock.send("GET", "/api/inventory/A/ledger").json?.elements.map { $0["type"]?.text }
+        #expect(types == ["ship", "ship", "transfer", "adjust"])
+        // What is told later comes behind what would have been told.
+        try stock.set("A", 0)
+        #expect(try await eventually { try !told(stock).isEmpty })
+        #expect(try told(stock) == ["out-of-stock"])
+        #expect(try alerts(stock).map { $0["warehouseId"]?.text } == ["warehouse-1"])
+    }
+
+    /// A page is read in a few round trips, however long it is, and no cursor ends the process.
+    @Test func pagesAreReadAtOnce() async throws {
+        let redis = try RedisServer()
+        let stock = try StockServer(redis)
+        for i in 0..<60 {
+            try stock.product("A\(i)")
+            try stock.set("A\(i)", 5)
+        }
+        #expect(try await eventually { try alerts(stock, "?limit=1000").count == 60 })
+        func reads() throws -> Int {
+            let line = try redis.redis("INFO", "stats").split(whereSeparator: \.isNewline).first {
+                $0.hasPrefix("total_reads_processed:")
+            }
+            return line.flatMap { Int($0.dropFirst("total_reads_processed:".count)) } ?? 0
+        }
+        let before = try reads()
+        #expect(try alerts(stock, "?limit=1000").count == 60)
+        #expect(try reads() - before < 40)
+        for cursor in ["9223372036854775807", "-1", "x"] {
+            let answer = try stock.send("GET", "/api/alerts/low-stock?cursor=\(cursor)")
+            #expect(answer.status == 400 && answer.json?["field"]?.text == "cursor")
+            #expect(try stock.send("GET", "/api/transfers?cursor=\(cursor)").status == 400)
+        }
+        #expect(try stock.send("GET", "/healthz").status == 200)
+    }
 }

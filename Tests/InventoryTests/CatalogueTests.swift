@@ -29,13 +29,13 @@ struct CatalogueTests {
         #expect(product["createdAt"]?.text == product["updatedAt"]?.text)
         let plain = try stock.send("GET", "/api/products/" + stock.product("L-2")).json
         #expect(plain?["minStockLevel"]?.number == 10 && plain?["maxStockLevel"]?.number == 1000)
-        for name in ["L-3", "00000000-0000-4000-8000-000000000000", "a b", "order"] {
+        for name in ["L-3", "00000000-0000-4000-8000-000000000000", "a b", "a%2Fb", "%FF", "order"] {
             #expect(try stock.send("GET", "/api/products/" + name.replacing(" ", with: "%20")).status == 404)
         }
     }
 
     @Test(arguments: [
-        (#"{"sku":"A"}"#, "name"), (#"{"name":"n"}"#, "sku"), (#"{"name":"n","sku":"a b"}"#, "sku"),
+        (#"{"sku":"A"}"#, "name"), (#"{"name":"n"}"#, "sku"), (#"{"name":"n","sku":"a b "}"#, "sku"),
         (#"{"name":"n","sku":"order"}"#, "sku"), (#"{"name":"","sku":"A"}"#, "name"),
         (#"{"name":"n","sku":"00000000-0000-4000-8000-000000000000"}"#, "sku"),
         (#"{"name":"n","sku":"A","minStockLevel":-1}"#, "minStockLevel"),
@@ -194,5 +194,26 @@ struct CatalogueTests {
         let adjusted = try stock.servers[1].request(
             "POST", "/api/inventory/A/adjust", body: #"{"warehouseId":"w","type":"add","quantity":1}"#)
         #expect(adjusted.status == 200, "\(adjusted.text)")
+    }
+
+    /// A key that comes again after its time is of another request: its product is another one.
+    @Test func aKeyAfterItsTime() throws {
+        let stock = try StockServer()
+        func make(_ sku: String) throws -> HTTPAnswer {
+            let body = #"{"name":"n","sku":"\#(sku)"}"#
+            return try stock.send("POST", "/api/products", body, headers: [("Idempotency-Key", "k")])
+        }
+        let first = try make("A")
+        #expect(try first.status == 201 && make("A").body == first.body && make("B").status == 422)
+        let claims = try RESPConnection(.unix(path: stock.redis.socketPath))
+            .command(["KEYS", stock.prefix + "idem:*"]).elements.map(\.text)
+        for claim in claims { _ = try stock.command("DEL", claim) }
+        let second = try make("B")
+        #expect(second.status == 201)
+        let ids = [first, second].compactMap { $0.json?["id"]?.text }
+        #expect(ids.count == 2 && ids[0] != ids[1])
+        for (id, sku) in zip(ids, ["A", "B"]) {
+            #expect(try stock.send("GET", "/api/products/\(id)").json?["sku"]?.text == sku)
+        }
     }
 }

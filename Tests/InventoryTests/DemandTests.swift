@@ -53,4 +53,39 @@ struct DemandTests {
         #expect(try stock.send("GET", "/api/inventory/reorder?days=0").json?["field"]?.text == "days")
         #expect(try stock.send("GET", "/api/inventory/reorder?limit=10").json?.elements.count == 1)
     }
+
+    @Test func ordersAreOfWholeUnits() throws {
+        #expect(Demand.order(190, unitsPerOrder: nil) == 190)
+        #expect(Demand.order(190, unitsPerOrder: 24) == 192 && Demand.order(192, unitsPerOrder: 24) == 192)
+        #expect(Demand.order(-5, unitsPerOrder: 24) == 0 && Demand.order(0, unitsPerOrder: 24) == 0)
+        let most = 9_007_199_254_740_991
+        #expect(Demand.order(.max, unitsPerOrder: most) == most)
+        let forecast = try #require(Demand(daily: [Double(most)]).forecast())
+        #expect(Demand.reorderPoint(forecast, leadTimeDays: 3650, safetyStock: most) == most)
+        let stock = try StockServer()
+        try stock.product(
+            "A", #","minStockLevel":5,"maxStockLevel":200,"leadTimeDays":2,"safetyStock":4,"unitsPerOrder":12"#)
+        try stock.set("A", 40)
+        let id = try stock.hold("A", 30)
+        _ = try stock.send("PUT", "/api/reservations/\(id)/confirm")
+        let row = try stock.send("GET", "/api/inventory/reorder?productId=A&days=7").json?.elements.first
+        #expect(row?["suggestedQuantity"]?.number == 192)
+    }
+
+    /// What somebody found to be there says nothing of what is asked for.
+    @Test func whatIsCountedIsNoDemand() throws {
+        let stock = try StockServer()
+        try stock.product("A")
+        try stock.set("A", 40)
+        try stock.set("A", 30)
+        let count = #"{"productId":"A","warehouseId":"warehouse-1","counted":20}"#
+        #expect(try stock.send("POST", "/api/counts", count).status == 201)
+        func perDay() throws -> JSONValue? {
+            try stock.send("GET", "/api/inventory/reorder?productId=A&days=7").json?.elements.first?["forecastPerDay"]
+        }
+        #expect(try perDay() == .null)
+        let taken = #"{"warehouseId":"warehouse-1","type":"subtract","quantity":7}"#
+        #expect(try stock.send("POST", "/api/inventory/A/adjust", taken).status == 200)
+        #expect(try perDay() == .int(7) || perDay() == .double(7))
+    }
 }

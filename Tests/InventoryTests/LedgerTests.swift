@@ -33,6 +33,27 @@ struct LedgerTests {
         #expect(try stock.send("GET", "/api/inventory/A/ledger?from=1").json?["field"]?.text == "from")
     }
 
+    /// Redis gives a stream 4 KB for its first entries; nearly all SKUs of a catalogue have few.
+    @Test(arguments: ["adjust", "bulk", "atomic"]) func aYoungLedgerTakesLittle(_ way: String) throws {
+        let stock = try StockServer()
+        try stock.product("A", #","minStockLevel":0"#)
+        #expect(try stock.command("EXISTS", stock.prefix + "ledger:{A}") == "0")
+        let row = #"{"productId":"A","warehouseId":"warehouse-1","type":"set","quantity":5}"#
+        switch way {
+        case "adjust": try stock.set("A", 5)
+        case "bulk": _ = try stock.send("POST", "/api/inventory/bulk-adjust", #"{"adjustments":[\#(row)]}"#)
+        default:
+            _ = try stock.send("POST", "/api/inventory/bulk-adjust", #"{"adjustments":[\#(row)],"mode":"atomic"}"#)
+        }
+        for _ in 0..<3 { _ = try stock.hold("A", 1) }
+        let ledger = stock.prefix + "ledger:{A}"
+        #expect(try stock.command("XLEN", ledger) == "4")
+        let bytes = try #require(Int(try stock.command("MEMORY", "USAGE", ledger)))
+        #expect(bytes < 1600)
+        #expect(try stock.command("EXISTS", ledger + ":copy") == "0")
+        #expect(try stock.send("GET", "/api/inventory/A/ledger").json?.elements.count == 4)
+    }
+
     @Test func whatIsDamagedIsFoundAndSetRight() throws {
         let stock = try StockServer()
         for sku in ["A", "B"] {

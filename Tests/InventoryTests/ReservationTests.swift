@@ -157,7 +157,8 @@ struct ReservationTests {
     }
 
     @Test(arguments: [
-        ("-5", "quantity"), ("0", "quantity"), ("1.5", "quantity"), (#""5""#, "quantity"), ("null", "quantity"),
+        ("-5", "quantity"), ("0", "quantity"), ("1.5", "quantity"), (#"1,"qu\u0061ntity":2"#, "quantity"),
+        (#""5""#, "quantity"), ("null", "quantity"),
         ("9007199254740992", "quantity"), (#"1,"expiresInMs":0"#, "expiresInMs"), (#"1,"priority":101"#, "priority"),
         (#"1,"expiresAt":"2020-01-01T00:00:00Z""#, "expiresAt"), (#"1,"expiresAt":"tomorrow""#, "expiresAt"),
         (#"1,"allocation":"any""#, "allocation"), (#"1,"colour":"red""#, "colour"), (#"1,"orderId":"""#, "orderId"),

@@ -84,7 +84,7 @@ struct TableTests {
             F,Sixth,2
             F,Again,3
 
-            a b,Seventh,1
+            import,Seventh,1
             """
         let answer = try post(stock, "/api/products/import", file)
         #expect(counts(answer, "created", "updated", "failed") == [1, 2, 5], "\(answer.text)")

@@ -26,8 +26,8 @@ import Testing
             #" { "limit" : 10 , "na\u006de":"a\nb","tags":["x",true,null,1.5], "skipped":{"deep":[1,{"a":2}]} } "#
         var seen: [String] = []
         try read(text) { reader in
-            try reader.beginObject()
-            while let key = try reader.nextKey() {
+            var keys = try reader.beginObject()
+            while let key = try reader.nextKey(&keys) {
                 if key == "limit" {
                     seen.append("limit=\(try reader.readInt())")
                 } else if key == "name" {
@@ -58,11 +58,69 @@ import Testing
         for text in ["9007199254740992", "-9007199254740992", "9007199254740993", "99999999999999999999999999"] {
             #expect(kind(text) { _ = try $0.readInt() } == .outOfRange, "\(text)")
         }
-        for text in ["1.0", "1e3", "0.5", "-2.5", "1E0", "9007199254740992.0"] {
+        for text in ["0.5", "-2.5", "1e-1", "120e-2", "1.05e1", "9007199254740991.5", "0.1e-999999999999999999999"] {
             #expect(kind(text) { _ = try $0.readInt() } == .notInteger, "\(text)")
         }
         for text in ["01", "1.", "1e", "-", "-x", "1x", "1-1", "00"] {
             #expect(kind(text) { _ = try $0.readInt() } == .malformed, "\(text)")
+        }
+    }
+
+    /// An integer is a matter of the value, not of how it is written.
+    @Test func integersMayBeWrittenOut() throws {
+        for (text, value) in [
+            ("1.0", 1), ("1e3", 1000), ("1E0", 1), ("-2.50e1", -25), ("0.001e+3", 1), ("1200e-2", 12), ("-0.0", 0),
+            ("0e999999999999999999999", 0), ("0.000", 0), ("100.00", 100), ("1.10e2", 110), ("10.0e-1", 1),
+            ("9007199254740991.0", 9_007_199_254_740_991), ("-9007199254740.991e3", -9_007_199_254_740_991),
+            ("9007199254740991000000000000000000000000e-24", 9_007_199_254_740_991),
+        ] {
+            #expect(try read(text) { try $0.readInt() } == value, "\(text)")
+            #expect(try text.withByteView { try JSONValue(parsing: $0) } == .int(value), "\(text)")
+        }
+        for text in [
+            "9007199254740992.0", "1e16", "-1e999", "99999999999999999999999999.0", "1e99999999999999999999999",
+            "12345678901234567890123e2",
+        ] {
+            #expect(kind(text) { _ = try $0.readInt() } == .outOfRange, "\(text)")
+        }
+        #expect(try "1e300".withByteView { try JSONValue(parsing: $0) } == .double(1e300))
+        #expect(try "1.5".withByteView { try JSONValue(parsing: $0) } == .double(1.5))
+    }
+
+    /// However a key is spelled, it stands in its object once.
+    @Test(
+        arguments: [
+            (#"{"a":1,"b":2,"a":3}"#, "a"), (#"{"a":1,"a":1}"#, "a"), (#"{"":1,"":1}"#, ""),
+            (#"{"cost":1,"c\u006fst":2}"#, "cost"), (#"{"c\u006fst":1,"x":{"y":[1,"}"]},"cost":2}"#, "cost"),
+            (#"{"é":1,"\u00e9":2}"#, "é"), (#"{"a":{"k":1},"b":{"k":1,"k":2}}"#, "k"),
+        ])
+    func aKeyThatOccursTwiceIsRefused(_ text: String, _ key: String) {
+        func object(_ reader: inout JSONReader) throws {
+            var keys = try reader.beginObject()
+            while try reader.nextKey(&keys) != nil {
+                if try reader.peekKind == .object { try object(&reader) } else { try reader.skip() }
+            }
+        }
+        let error = #expect(throws: JSONError.self) { try read(text) { try object(&$0) } }
+        #expect(error?.kind == .repeatedKey && error?.field == key)
+        #expect(error?.description.contains("\"\(key)\" occurs twice") == true)
+    }
+
+    /// Keys whose hashes are equal are told apart, and objects do not mind each other's keys.
+    @Test func otherKeysAreTaken() throws {
+        let names = (0..<300).map { "\"k\($0)k\":[{\"k\($0)k\":{}}]" }
+        try read("{" + names.joined(separator: ",") + "}") { reader in
+            var count = 0
+            var keys = try reader.beginObject()
+            while try reader.nextKey(&keys) != nil {
+                count += 1
+                try reader.beginArray()
+                while try reader.nextElement() {
+                    var inner = try reader.beginObject()
+                    while try reader.nextKey(&inner) != nil { try reader.skip() }
+                }
+            }
+            #expect(count == 300)
         }
     }
 
@@ -82,8 +140,8 @@ import Testing
         #expect(kind("") { _ = try $0.readInt() } == .malformed)
         let error = #expect(throws: JSONError.self) {
             try read(#"{"cost": "5"}"#) { reader in
-                try reader.beginObject()
-                _ = try reader.nextKey()
+                var keys = try reader.beginObject()
+                _ = try reader.nextKey(&keys)
                 _ = try reader.readInt()
             }
         }

@@ -1,4 +1,5 @@
 import EventLoops
+import Glibc
 import TestSupport
 import Testing
 
@@ -116,5 +117,21 @@ import Testing
             try await client.run { await $0.loop.sleep(us: 10_000) }
         }
         #expect(try await client.connectionID() == id)
+    }
+
+    /// What the loop is busy with itself is not counted: neither between a call and its sending, nor while its reply waits.
+    @Test func aLoopThatIsHeldUpBlamesNobody() async throws {
+        let client = try await Client.connect(try RedisServer.shared.url)
+        let outcomes = Outcomes()
+        try await client.run { client in
+            client.submit(NotedCall(0, ["ECHO", "0"], outcomes), budgetUs: 20_000)
+            _ = usleep(100_000)
+        }
+        #expect(await eventually { outcomes.count == 1 })
+        try await client.run { client in client.submit(NotedCall(1, ["ECHO", "1"], outcomes), budgetUs: 20_000) }
+        // The next tick of the loop may begin before the reply is there, and lasts longer than the call's time.
+        try await client.run { _ in _ = usleep(100_000) }
+        #expect(await eventually { outcomes.count == 2 })
+        #expect(outcomes.all == (0...1).map { Outcome(number: $0, result: .success(.bytes(Array("\($0)".utf8)))) })
     }
 }

@@ -92,3 +92,26 @@ struct ProblemTests {
         #expect(Problem.impossible("a", "cannot be").kind.status == 422)
     }
 }
+
+struct StreamIDTests {
+    @Test(arguments: ["0-0", "0-1", "1700000000000-3", "18446744073709551615-18446744073709551615"])
+    func isReadAsItStands(_ text: String) { #expect(StreamID(text)?.text == text) }
+
+    @Test(arguments: [
+        "", "-", "1", "1-", "-1", "+1-1", "1-+1", "-1-1", "1-1-1", "1-x", "18446744073709551616-0", " 1-1", "1-1\n",
+    ])
+    func isRefused(_ text: String) { #expect(StreamID(text) == nil) }
+
+    @Test(
+        arguments: [
+            ("0-0", nil), ("0-1", "0-0"), ("5-0", "4-18446744073709551615"), ("5-7", "5-6"),
+        ] as [(String, String?)])
+    func hasOneBefore(_ text: String, _ before: String?) {
+        #expect(StreamID(text)?.predecessor?.text == before)
+    }
+
+    @Test func comparesAsRedisDoes() throws {
+        let ids = ["0-1", "0-2", "9-0", "10-0", "10-11"].compactMap(StreamID.init)
+        #expect(ids.count == 5 && ids.sorted() == ids && ids.shuffled().sorted() == ids)
+    }
+}

@@ -60,6 +60,25 @@ struct TrustedProxiesTests {
             (["proto=https"], "10.9.9.9"),
             // A quote that does not close is no value.
             (["for=\"192.0.2.10"], "10.9.9.9"),
+            // Commas, semicolons and quotes within quotes are text.
+            ([#"for=192.0.2.1;by="a,for=1.1.1.1;b""#], "192.0.2.1"),
+            ([#"by="\"for=1.1.1.1,\"";FOR="192.0.2.1""#], "192.0.2.1"),
+            ([#"for=1.1.1.1;host="x, for=2.2.2.2", for="[2001:db8::1]""#], "2001:db8::1"),
+            ([#"for="19\2.0.2\.1""#], "192.0.2.1"),
+            // Ports, and names that hide what they stand for.
+            ([#"for="192.0.2.1:_p.1""#], "192.0.2.1"), ([#"for="[2001:db8::1]:_p""#], "2001:db8::1"),
+            ([#"for="192.0.2.1:123456""#], "10.9.9.9"), ([#"for="192.0.2.1:""#], "10.9.9.9"),
+            ([#"for="[2001:db8::1]x""#], "10.9.9.9"), ([#"for="2001:db8::1""#], "10.9.9.9"),
+            ([#"for="[192.0.2.1]""#], "10.9.9.9"), ([#"for="_a", for=10.0.0.7"#], "10.0.0.7"),
+            // A colon is no part of a token.
+            (["for=192.0.2.1:80"], "10.9.9.9"),
+            // Twice in one element it says nothing; an empty element is none.
+            (["for=1.1.1.1;for=192.0.2.1"], "10.9.9.9"), (["for=192.0.2.1, ,"], "192.0.2.1"),
+            // What a client leaves open does not swallow what the proxy adds.
+            ([#"for="1.1.1.1, for=192.0.2.1"#], "192.0.2.1"),
+            ([#"for=1.1.1.1;by=", for="[2001:db8::1]:80""#], "2001:db8::1"),
+            ([#"for=1.1.1.1;by="\, for=192.0.2.1;proto=https"#], "192.0.2.1"),
+            ([#"for="1.1.1.1"#, "for=10.0.0.7"], "10.0.0.7"),
         ] as [([String], String)])
     func forwardedIsReadToo(_ values: [String], _ expected: String) {
         #expect(client("10.9.9.9", forwarded: values) == expected)

@@ -122,7 +122,8 @@ public final class HTTPConnection {
 
     // MARK: Inside
 
-    private func receiveHead() throws -> HTTPAnswer {
+    /// The head of the next answer, which has no body yet.
+    public func receiveHead() throws -> HTTPAnswer {
         while true {
             let line = try socket.readLine()
             guard line.hasPrefix("HTTP/1.1 "), let status = Int(line.dropFirst(9).prefix(3)) else {

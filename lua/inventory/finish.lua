@@ -1,11 +1,9 @@
 -- The end of a call: what was judged is written to the SKU's hash. Joined behind all others.
 
--- {now, next expiry, entries in the outbox, product, version}, in front of the answers.
+-- {now, next expiry (or now: more are to be served), entries in the outbox, product, version}, in front of the answers.
 local function head(s)
-  return {
-    stamp, s.nextExpiry and format('%d', s.nextExpiry) or '', format('%d', s.outbox), s.product or '',
-    format('%d', s.version),
-  }
+  local due = s.isUnfinished and stamp or s.nextExpiry and format('%d', s.nextExpiry) or ''
+  return { stamp, due, format('%d', s.outbox), s.product or '', format('%d', s.version) }
 end
 
 -- Everything the ledger before this can be forgotten with: all counters, in one entry.
@@ -25,11 +23,13 @@ local function finish(s, fence)
   if not s.exists then return end
   if fence then s.outbox = call('LLEN', key(s, 'outbox')) end
   serveWaiting(s)
-  for warehouse in pairs(s.touched) do watch(s, warehouse) end
-  if s.changes == 0 and not fence and s.nextExpiry == s.firstNextExpiry then return end
+  for warehouse in pairs(s.shifted) do watch(s, warehouse) end
+  if s.changes == 0 and not s.bounded and not fence and s.nextExpiry == s.firstNextExpiry and s.queued == s.firstQueued then
+    return
+  end
   if s.version == s.firstVersion then s.version = s.version + 1 end
   local every = CHECKPOINT_EVERY
-  if math.floor(s.version / every) > math.floor(s.firstVersion / every) then checkpoint(s) end
+  if s.isCounted or math.floor(s.version / every) > math.floor(s.firstVersion / every) then checkpoint(s) end
   local fields, gone = { 'version', format('%d', s.version) }, {}
   local function set(name, value)
     if value then
@@ -52,6 +52,8 @@ local function finish(s, fence)
   end
   if s.nextExpiry ~= s.firstNextExpiry then set('nextExpiry', s.nextExpiry) end
   if s.waiting ~= s.firstWaiting then set('waiting', s.waiting > 0 and s.waiting or nil) end
+  if s.queued ~= s.firstQueued then set('queued', s.queued > 0 and s.queued or nil) end
+  if s.isYoung and next(s.touched) then shrinkLedger(s) end
   call('HSET', s.stock, unpack(fields))
   if #gone > 0 then call('HDEL', s.stock, unpack(gone)) end
 end

@@ -2,7 +2,7 @@
 --
 -- A product's `minStockLevel` is the level of a warning, half of it critical, none left an emergency, unless the product
 -- says `critical` and `emergency` itself; `<warehouse>:warning` and the like are of one warehouse. It is resolved when
--- available is a tenth above the warning level again. Above `maxStockLevel` is too much, until it is a twentieth below.
+-- available is a tenth above the highest of them again. Above `maxStockLevel` is too much, until it is a twentieth below.
 --
 -- The stock hash keeps between which values nothing can happen (`<warehouse>:below`, `<warehouse>:above`, both exclusive),
 -- so that whoever changes stock need not read the alert.
@@ -17,10 +17,12 @@ local function thresholds(s, warehouse)
   end
   local function own(name) return tonumber(product[warehouse .. ':' .. name]) end
   local warning = own('warning') or tonumber(product.minStockLevel) or 0
+  local critical = own('critical') or tonumber(product.critical) or math.floor(warning / 2)
+  local emergency = own('emergency') or tonumber(product.emergency) or 0
   return {
-    warning = warning,
-    critical = own('critical') or tonumber(product.critical) or math.floor(warning / 2),
-    emergency = own('emergency') or tonumber(product.emergency) or 0,
+    warning = warning, critical = critical, emergency = emergency,
+    -- Whichever comes first on the way down: a critical level may lie above that of a warning.
+    first = math.max(warning, critical, emergency),
     most = own('max') or tonumber(product.maxStockLevel),
   }
 end
@@ -75,7 +77,7 @@ local function watch(s, warehouse)
   local alert = map(call('HGETALL', key(s, 'alert', ':' .. warehouse)))
   local old = alert.status ~= nil and alert.status ~= 'resolved' and alert.level or nil
   local new = levelAt(available, t)
-  local calm = t.warning + math.ceil(t.warning / 10)
+  local calm = t.first + math.ceil(t.first / 10)
   local low = t.most and t.most - math.ceil(t.most / 20)
   if old == 'overstock' then
     if available > low then new = old end
@@ -90,14 +92,30 @@ local function watch(s, warehouse)
     end
     if new then raise(s, warehouse, alert, old, new, available, t) end
   end
+  local threshold = new and format('%d', new == 'overstock' and t.most or t[new])
+  if new and new == old and alert.threshold ~= threshold then
+    call('HSET', key(s, 'alert', ':' .. warehouse), 'threshold', threshold)
+  end
   if new == 'overstock' then
     c.below, c.above = low, nil
   elseif new then
-    c.below = new == 'warning' and t.critical or new == 'critical' and t.emergency or -1
+    c.below = new == 'warning' and math.max(t.critical, t.emergency) or new == 'critical' and t.emergency or -1
     c.above = calm + 1
   else
-    c.below, c.above = t.warning, t.most and t.most + 1
+    c.below, c.above = t.first, t.most and t.most + 1
   end
   s.bounded = s.bounded or {}
   s.bounded[warehouse] = true
+end
+
+-- {}: what is known of its thresholds has changed. A warehouse that never had any stock has no alert.
+local function look(s)
+  for warehouse, c in pairs(s.warehouses) do
+    local status = call('HGET', key(s, 'alert', ':' .. warehouse), 'status')
+    if c.quantity ~= 0 or c.reserved ~= 0 or (status and status ~= 'resolved') then
+      c.below, c.above = nil, nil
+      s.shifted[warehouse] = true
+    end
+  end
+  return { 'done' }
 end

@@ -12,6 +12,9 @@ local function pin(s, op)
   if isLate(h, op) then return { 'late' } end
   if h.status == 'confirmed' then return { 'same', unpack(flat) } end
   if h.status ~= 'active' then return { 'state', unpack(flat) } end
+  for _, part in ipairs(parts(h.allocation)) do
+    if counters(s, part[1]).quantity < part[2] then return { 'lacking' } end
+  end
   call('HSET', key(s, 'reservation', ':' .. op.id), 'step', format('%d', op.step))
   call('ZADD', key(s, 'expiry'), format('%d', MOST), op.id)
   s.changes = s.changes + 1

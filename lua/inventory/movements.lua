@@ -6,18 +6,21 @@ local function earlier(s, op)
   if text then return { 'existing', text } end
 end
 
--- What a quantity becomes by an adjustment; or nil, and the answer when it may not.
+-- What a quantity becomes by an adjustment, which takes what is reserved only by `force`; or nil, and the answer when it may
+-- not.
 local function adjusted(op, quantity, reserved)
   if op.expected and op.expected ~= quantity then return nil, { 'expected', format('%d', quantity) } end
   local after = op.n
   if op.type == 'add' then after = quantity + op.n end
   if op.type == 'subtract' then after = quantity - op.n end
   if after > MOST then return nil, { 'limit', format('%d', quantity) } end
-  if after < reserved then return nil, { 'below', format('%d', quantity), format('%d', reserved) } end
+  if after < 0 or (after < reserved and after < quantity and not op.force) then
+    return nil, { 'below', format('%d', quantity), format('%d', reserved) }
+  end
   return after
 end
 
--- {id, w, type = add|subtract|set, n, expected, kind, reason, actor, key, request, keepMs}
+-- {id, w, type = add|subtract|set, n, expected, force, kind, reason, actor, key, request, keepMs}
 local function adjust(s, op)
   local before = earlier(s, op)
   if before then return before end
@@ -25,7 +28,19 @@ local function adjust(s, op)
   local quantity, refusal = adjusted(op, c.quantity, c.reserved)
   if not quantity then return refusal end
   local previous = c.quantity
-  change(s, op.kind or 'adjust', op.w, quantity - previous, 0, 0, op)
+  -- What leaves all as it is leaves no trace either, unless somebody has counted.
+  if quantity ~= previous or op.kind == 'count' then
+    change(s, op.kind or 'adjust', op.w, quantity - previous, 0, 0, op, op.type == 'set')
+  end
+  if op.force then
+    -- What somebody has looked at is where a ledger begins anew that did not join before.
+    s.isCounted = op.kind == 'count'
+    if quantity < c.reserved then
+      tell(s, {
+        event = 'oversold', warehouse = op.w, available = quantity - c.reserved, missing = c.reserved - quantity,
+      })
+    end
+  end
   local result = format(
     '%s %d %d %d %d %d', op.request or '-', previous, c.quantity, c.reserved, c.inTransit, now)
   call('SET', key(s, 'adjustment', ':' .. op.id), result, 'PX', op.keepMs or 60000)
@@ -42,7 +57,7 @@ local function transfer(s, op)
   local flat = call('HGETALL', name)
   if #flat > 0 then return { 'existing', unpack(flat) } end
   local available = free(s, op.from)
-  if available < op.n then return { 'short', format('%d', available) } end
+  if available < op.n then return { 'short', format('%d', math.max(0, available)) } end
   change(s, 'transfer', op.from, 0, op.n, 0, op)
   local fields = {
     'status', 'pending', 'from', op.from, 'to', op.to, 'quantity', format('%d', op.n), 'created', stamp, 'changed',
@@ -63,6 +78,8 @@ local function moveOn(s, op)
   local n = tonumber(t.quantity)
   if op.n and op.n > n then return { 'more', t.quantity } end
   if op.to == 'in-transit' and t.status == 'pending' then
+    local there = counters(s, t.from).quantity
+    if there < n then return { 'lacking', format('%d', there) } end
     change(s, 'ship', t.from, -n, -n, 0, op)
     change(s, 'ship', t.to, 0, 0, n, op)
   elseif op.to == 'received' and t.status == 'in-transit' then
@@ -86,14 +103,49 @@ local function moveOn(s, op)
   return transferAnswer(s, op.id)
 end
 
--- {w, version, quantity, reserved, inTransit, change = {q, r, t}, actor}: counters as they must be by the ledger and by what
--- is held, as they were read at `version`; `change` is what the ledger lacks.
+-- {rows = {{w, change = {q, r, t}, lacking = {q, r, t}}}, at, corrections, reason, actor}: counters change by `change`, and
+-- the ledger by `lacking`, which makes both what they must be. Since what is wrong stays as it is while the SKU trades, it may
+-- have traded since it was looked at; unless counters and ledger differ: then the ledger's newest entry must be `at`. Under
+-- a number of `corrections` it is done once.
 local function correct(s, op)
-  if s.version ~= op.version then return { 'changed' } end
-  local c = counters(s, op.w)
-  c.quantity = op.quantity - op.change[1]
-  c.reserved = op.reserved - op.change[2]
-  c.inTransit = op.inTransit - op.change[3]
-  change(s, 'correction', op.w, op.change[1], op.change[2], op.change[3], op)
+  if tonumber(s.corrections or 0) ~= op.corrections then return { 'changed' } end
+  if op.at then
+    local newest = call('XREVRANGE', key(s, 'ledger'), '+', '-', 'COUNT', 1)[1]
+    if (newest and newest[1] or '') ~= op.at then return { 'changed' } end
+  end
+  for _, row in ipairs(op.rows) do
+    local c = counters(s, row.w)
+    local quantity, reserved = c.quantity + row.change[1], c.reserved + row.change[2]
+    if quantity < 0 or reserved < 0 or reserved > quantity or c.inTransit + row.change[3] < 0 then
+      return { 'exceeds', row.w, format('%d', reserved), format('%d', quantity) }
+    end
+  end
+  for _, row in ipairs(op.rows) do
+    local c = counters(s, row.w)
+    c.quantity = c.quantity + row.change[1] - row.lacking[1]
+    c.reserved = c.reserved + row.change[2] - row.lacking[2]
+    c.inTransit = c.inTransit + row.change[3] - row.lacking[3]
+    change(s, 'correction', row.w, row.lacking[1], row.lacking[2], row.lacking[3], op)
+  end
+  call('HSET', s.stock, 'corrections', format('%d', op.corrections + 1))
+  return { 'done' }
+end
+
+-- {holds, transfers}: puts those that are open back where what is open is found, and has what is due first, and who waits,
+-- as the lists have it.
+local function list(s, op)
+  for _, id in ipairs(op.holds) do
+    local h = hold(s, id)
+    if h and (h.status == 'active' or h.status == 'waiting') and not call('ZSCORE', key(s, 'expiry'), id) then
+      call('ZADD', key(s, 'expiry'), h.expires, id)
+    end
+  end
+  for _, id in ipairs(op.transfers) do
+    local status = call('HGET', key(s, 'transfer', ':' .. id), 'status')
+    if status == 'pending' or status == 'in-transit' then call('SADD', key(s, 'transfers'), id) end
+  end
+  s.nextExpiry = tonumber(call('ZRANGE', key(s, 'expiry'), 0, 0, 'WITHSCORES')[2])
+  s.waiting = call('ZCARD', key(s, 'backorder'))
+  s.changes = s.changes + 1
   return { 'done' }
 end

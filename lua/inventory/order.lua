@@ -10,7 +10,8 @@
 --         `confirm`: `parts` (for each SKU quantities by warehouse, or false), of `extend`: `expires` or `holdMs`
 -- RETURNS `more`: call again. Else {now, events to tell, word, …}: `held`, `existing`, `done`, `same` or `state` and the
 --         order's hash, then for each SKU {product id, its hold}; {`short`, SKU's place, how much could be had};
---         {`unknown`, place}; {`more`, place, how much is held}; `missing`; `past`; `other`, if the
+--         {`unknown`, place}; {`more`, place, how much is held}; {`lacking`, place}: less is there than is held;
+--         `missing`; `past`; `far`, if its end is; `other`, if the
 --         id is of a reservation over other SKUs
 -- EFFECTS those of `commit` for each SKU; the hash, which lives a week longer than its holds
 -- COST    O(k log n), k the SKUs, n their holds; at most 500 lapsed holds of each
@@ -40,6 +41,10 @@ end
 if not isReady then
   for _, s in ipairs(subjects) do finish(s, true) end
   return 'more'
+end
+
+for _, s in ipairs(subjects) do
+  if s.freed then serveWaiting(s) end
 end
 
 local function reply(word, ...)
@@ -72,8 +77,9 @@ if op.op == 'reserve' then
   end
   local expires = op.expires or now + op.holdMs
   if expires <= now then return reply('past') end
+  if isFar(op) then return reply('far') end
   for i, s in ipairs(subjects) do
-    local list, had = allocate(s, op.lines[i].want, op.lines[i].kept)
+    local list, had = allocate(op.lines[i].want, comer(s, op.lines[i].kept, op.priority))
     if not list then return reply('short', format('%d', i), format('%d', had)) end
   end
   call('HSET', name, 'order', op.order or '', 'created', stamp, 'expires', format('%d', expires), 'request',
@@ -99,10 +105,15 @@ for i, s in ipairs(subjects) do
   if not h then
     if instead[1] ~= 'same' then return whole('state') end
     same = same + 1
-  elseif op.parts and op.parts[i] then
-    local had = {}
-    for _, part in ipairs(parts(h.allocation)) do had[part[1]] = part[2] end
-    for warehouse, n in pairs(op.parts[i]) do
+  elseif op.op == 'confirm' then
+    local had, taken = {}, op.parts and op.parts[i]
+    for _, part in ipairs(parts(h.allocation)) do
+      had[part[1]] = part[2]
+      if counters(s, part[1]).quantity < (taken and (taken[part[1]] or 0) or part[2]) then
+        return reply('lacking', format('%d', i))
+      end
+    end
+    for warehouse, n in pairs(taken or {}) do
       if n > (had[warehouse] or 0) then
         return reply('more', format('%d', i), format('%d', had[warehouse] or 0))
       end
@@ -112,6 +123,7 @@ end
 if same > 0 then return whole('same') end
 local expires = op.expires or op.holdMs and now + op.holdMs
 if expires and expires <= now then return reply('past') end
+if isFar(op) then return reply('far') end
 for i, s in ipairs(subjects) do
   DO[op.op](s, {
     id = op.id, set = set, parts = op.parts and op.parts[i] or nil, expires = expires, reason = op.reason,

@@ -8,6 +8,8 @@ local format, match = string.format, string.match
 
 local MOST = 9007199254740991
 local KEPT_ENDED_MS = 604800000
+-- How far away the end of a hold may be.
+local LONGEST_MS = 2592000000
 local CHECKPOINT_EVERY = 10000
 -- Lapsed holds that one call releases.
 local MOST_LAPSED = 500
@@ -39,7 +41,9 @@ local function key(s, word, rest) return s.prefix .. word .. ':' .. s.tag .. (re
 -- Reads a SKU. `exists` is false where no such product was ever made.
 local function read(stock)
   local prefix, tag = match(stock, '^(.*)stock:({.*})$')
-  local s = { stock = stock, prefix = prefix, tag = tag, warehouses = {}, touched = {}, changes = 0, outbox = 0 }
+  local s = {
+    stock = stock, prefix = prefix, tag = tag, warehouses = {}, touched = {}, shifted = {}, changes = 0, outbox = 0,
+  }
   local flat = call('HGETALL', stock)
   for i = 1, #flat, 2 do
     local warehouse, name = match(flat[i], '^(.*):(%a+)$')
@@ -50,27 +54,47 @@ local function read(stock)
     end
   end
   s.exists = s.product ~= nil
+  s.isYoung = next(s.warehouses) == nil
   s.version = tonumber(s.version or 0)
   s.nextExpiry = tonumber(s.nextExpiry)
   s.waiting = tonumber(s.waiting or 0)
-  s.firstVersion, s.firstNextExpiry, s.firstWaiting = s.version, s.nextExpiry, s.waiting
+  s.queued = tonumber(s.queued or 0)
+  s.firstVersion, s.firstNextExpiry, s.firstWaiting, s.firstQueued = s.version, s.nextExpiry, s.waiting, s.queued
   return s
 end
 
--- Changes counters and tells the ledger. `about`: id, order, reason, actor, key.
-local function change(s, kind, warehouse, quantity, reserved, inTransit, about)
+-- Changes counters and tells the ledger. `about`: id, order, reason, actor, key. `isSet`: what was found to be there was set,
+-- which says nothing of what is asked for.
+local function change(s, kind, warehouse, quantity, reserved, inTransit, about, isSet)
   local c = counters(s, warehouse)
   c.quantity = c.quantity + quantity
   c.reserved = c.reserved + reserved
   c.inTransit = c.inTransit + inTransit
   s.touched[warehouse] = true
+  -- What is available has changed; or become more, which somebody may wait for.
+  if quantity ~= reserved then s.shifted[warehouse] = true end
+  if quantity > reserved then s.freed = true end
   s.changes = s.changes + 1
   s.version = s.version + 1
-  call('XADD', key(s, 'ledger'), entryID, 'type', kind, 'warehouse', warehouse,
+  local entry = {
+    'type', kind, 'warehouse', warehouse,
     'change', format('%d,%d,%d', quantity, reserved, inTransit),
     'after', format('%d,%d,%d', c.quantity, c.reserved, c.inTransit),
     'id', about.id or '', 'order', about.order or '', 'reason', about.reason or '', 'actor', about.actor or '',
-    'key', about.key or '')
+    'key', about.key or '',
+  }
+  if isSet then
+    entry[#entry + 1] = 'set'
+    entry[#entry + 1] = '1'
+  end
+  call('XADD', key(s, 'ledger'), entryID, unpack(entry))
+end
+
+-- A stream takes 4 KB for its first entries beforehand. A copy has the room of what is in it, and gets more as it needs it:
+-- most SKUs have few changes or none. Where an access list does not know COPY, the ledger is only larger.
+local function shrinkLedger(s)
+  local ledger, copy = key(s, 'ledger'), key(s, 'ledger', ':copy')
+  if redis.pcall('COPY', ledger, copy, 'REPLACE') == 1 then call('RENAME', copy, ledger) end
 end
 
 -- What of a hold lies where: `warehouse-1:3 warehouse-2:1`.
@@ -106,16 +130,34 @@ local function close(s, id, status, ...)
   s.changes = s.changes + 1
 end
 
--- Takes a hold that waits for stock from the queue.
-local function leaveQueue(s, id)
-  if call('ZREM', key(s, 'backorder'), id) == 1 then s.waiting = s.waiting - 1 end
+-- The queues that a hold which waits stands in: one of all, and one of each warehouse that it asks. `want`: as its hash has
+-- it.
+local function queues(s, want)
+  local list, known = { key(s, 'backorder') }, {}
+  for _, wanted in ipairs(want and cjson.decode(want).want or {}) do
+    for _, warehouse in ipairs(wanted.from) do
+      if not known[warehouse] then list[#list + 1] = key(s, 'backorder', ':' .. warehouse) end
+      known[warehouse] = true
+    end
+  end
+  return list
+end
+
+-- Takes a hold that waits for stock from its queues.
+local function leaveQueue(s, id, want)
+  for i, name in ipairs(queues(s, want)) do
+    if call('ZREM', name, id) == 1 and i == 1 then
+      s.waiting = s.waiting - 1
+      s.queued = math.max(0, s.queued - 1)
+    end
+  end
 end
 
 -- Gives back what a hold had.
 local function release(s, id, h, status, kind, about)
   about.id, about.order = id, h.order
   if h.status == 'waiting' then
-    leaveQueue(s, id)
+    leaveQueue(s, id, h.want)
   else
     for _, part in ipairs(parts(h.allocation)) do change(s, kind, part[1], 0, -part[2], 0, about) end
   end

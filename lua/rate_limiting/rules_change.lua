@@ -3,7 +3,7 @@
 --         4 hash of applied rule files (digest: time, s)   5 record of an answer under an idempotency key
 -- ARGV    1 revision at which the changes were decided   2 channel   3 changes kept in the stream
 --         4 digest of the rule file, or ''   5 answer to record, or ''   6 how long the record is kept, ms
---         then per change: 'put' | 'mark' | 'delete', rule id, JSON ('' for delete)
+--         then per change: 'put' | 'delete', rule id, JSON ('' for delete)
 -- RETURNS {'changed', new revision} | {'stale', revision}: somebody else was faster | {'already-applied', revision}
 --         | {'answered', revision}: there is a record under the key
 -- EFFECTS when changed: the rules, revision + 1, one stream entry (revision, then per change op, id, rule), the record,

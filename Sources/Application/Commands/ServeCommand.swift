@@ -19,18 +19,24 @@ struct ServeCommand {
         // A worker is found by its queue, not by its port.
         if command == "work", configuration.port == nil { configuration.port = 0 }
         let tokens = try configuration.tokensFile.map { path in try TokensFile.read(path) } ?? .none
+        // Beside servers that ask for tokens there must be no door without. Who wants to know how a worker is gets that.
+        if command == "work", tokens.isEmpty { configuration.servesAPI = false }
         let chosen = try chosenServices(configuration)
         if result.printsConfiguration {
             printConfiguration(configuration)
             return .success
         }
-        if command == "check-config" {
-            Output.line("the configuration is good")
-            return .success
-        }
         let log = Logger(
             level: configuration.logLevel,
             format: configuration.logFormat ?? (isatty(2) == 1 ? .text : .json))
+        let warnings = FileWarnings.of(configuration, configurationFile: result.configurationFile)
+        if command == "check-config" {
+            try Server(configuration: configuration, services: chosen, tokens: tokens, log: log).check()
+            for warning in warnings { Output.note("quartermaster: \(warning.words): \(warning.path)") }
+            Output.line("the configuration is good")
+            return .success
+        }
+        for warning in warnings { log.warning(warning.words, ["file": .string(warning.path)]) }
         return try serve(configuration, chosen, tokens, log)
     }
 
@@ -39,13 +45,16 @@ struct ServeCommand {
     ) throws -> ExitCode {
         var configuration = given
         ProcessLimits.raiseDescriptors()
+        ProcessMemory.setUp()
+        // What we make is ours alone, whatever mask we were started with: sockets, the embedded Redis's files.
+        umask(0o077)
         // Before any thread is started. A terminal that is closed ends what was started from it, as ever.
         var signals = [SIGTERM, SIGINT]
         if command != "dev", configuration.tokensFile != nil || isatty(0) == 0 { signals.append(SIGHUP) }
         Signals.block(signals)
         var embedded: EmbeddedRedis?
         if configuration.isEmbedded {
-            let directory = configuration.dataDirectory ?? EmbeddedRedis.defaultDirectory
+            let directory = configuration.dataDirectory ?? RedisDirectory.standard
             do { embedded = try EmbeddedRedis(directory: directory, log: log) } catch {
                 throw Server.StartError(description: error.description, exitCode: .unavailable)
             }
@@ -61,9 +70,11 @@ struct ServeCommand {
             server.readTokens()
             signal = Signals.wait(for: signals)
         }
-        log.info("stopping", ["signal": .string(signal == SIGTERM ? "SIGTERM" : "SIGINT")])
+        let isLost = embedded?.hasGivenUp == true
+        let reason = isLost ? "no redis" : signal == SIGTERM ? "SIGTERM" : "SIGINT"
+        log.info("stopping", [isLost ? "reason" : "signal": .string(reason)])
         server.stop()
-        return .success
+        return isLost ? .unavailable : .success
     }
 
     /// The URL of `--redis-file`; its whole text but for spaces and line ends around it.

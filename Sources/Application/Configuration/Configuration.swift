@@ -7,6 +7,10 @@ public struct Configuration: Sendable {
     public var host = "127.0.0.1"
     public var port: Int?
     public var socketPath: String?
+    /// Who may connect to the unix socket, as for `chmod`.
+    public var socketMode = 0o600
+    /// Whether there are the services' routes, or those of health and metrics only.
+    public var servesAPI = true
     public var redisURL: String?
     /// Where the URL stands, so that its password is in no command line and no environment.
     public var redisFile: String?

@@ -10,6 +10,7 @@ struct ConfigurationReader {
         var arguments: [String]
         var printsConfiguration = false
         var wantsHelp = false
+        var configurationFile: SecretFile?
     }
 
     /// Words after the command that are not understood: exit code 64.
@@ -47,7 +48,9 @@ struct ConfigurationReader {
                 flags.append((setting, text))
             }
         }
-        if let configurationFile { try applyFile(configurationFile, to: &result.configuration) }
+        if let configurationFile {
+            result.configurationFile = try applyFile(configurationFile, to: &result.configuration)
+        }
         for setting in Setting.all {
             guard let text = environment[setting.environmentName], !text.isEmpty else { continue }
             try apply(setting, text, as: setting.environmentName, to: &result.configuration)
@@ -70,20 +73,25 @@ struct ConfigurationReader {
         }
     }
 
-    private func applyFile(_ path: String, to configuration: inout Configuration) throws(ConfigurationError) {
+    private func applyFile(
+        _ path: String, to configuration: inout Configuration
+    ) throws(ConfigurationError) -> SecretFile {
         let value: JSONValue
         let bytes = try readFile(path)
         do { value = try bytes.withByteView { try JSONValue(parsing: $0) } } catch {
             throw ConfigurationError("\(path): \(error)")
         }
         guard case .object(let members) = value else { throw ConfigurationError("\(path): must hold a JSON object") }
+        var file = SecretFile(path: path)
         for member in members {
             let (name, value) = (member.key, member.value)
+            if Setting.secrets.contains(name) { file.holdsSecret = true }
             guard let setting = Setting.all.first(where: { $0.name == name }) else {
                 throw ConfigurationError("\(path): there is no setting \(name)")
             }
             try apply(setting, try text(value, path, name), as: "\(path): \(name)", to: &configuration)
         }
+        return file
     }
 
     private func text(_ value: JSONValue, _ path: String, _ name: String) throws(ConfigurationError) -> String {

@@ -17,6 +17,9 @@ struct Setting: Sendable {
 
     static let all: [Setting] = listening + store + behaviour + jobs + outgoing + stock
 
+    /// Those whose value may be a secret, or hold one.
+    static let secrets: Set<String> = ["redis", "smtp-url", "stock-webhook"]
+
     private static let listening: [Setting] = [
         Setting(
             name: "host", value: "ADDRESS", help: "address to listen on (default 127.0.0.1)",
@@ -35,6 +38,15 @@ struct Setting: Sendable {
                 guard text.utf8.count < 108 else { throw .init("must be shorter than 108 bytes") }
                 settings.socketPath = text
             }, show: { $0.socketPath ?? "" }),
+        Setting(
+            name: "socket-mode", value: "MODE",
+            help: "who may connect to the unix socket, as for chmod (default 600; 660 for its group as well)",
+            read: { (text, settings) throws(ConfigurationError) in
+                guard let mode = Int(text, radix: 8), (0...0o777).contains(mode), mode & 0o600 == 0o600 else {
+                    throw .init("must be an octal mode that lets the owner read and write, such as 660, not \(text)")
+                }
+                settings.socketMode = mode
+            }, show: { String($0.socketMode, radix: 8) }),
         Setting(
             name: "max-connections", value: "N", help: "connections per loop (default 20000)",
             read: { (text, settings) throws(ConfigurationError) in

@@ -1,124 +1,167 @@
-import Digests
 import EventLoops
 import Glibc
+import Synchronization
 import Telemetry
 
 /// A redis-server of our own, on a private unix socket, with an append-only file in a data directory.
 ///
-/// It dies with us (`setpriv --pdeathsig`), and only one process uses a directory at a time: our lock on it falls with
-/// us. A server that was orphaned all the same is asked to shut down first.
-final class EmbeddedRedis {
+/// One that ends without being told to is started again, after a pause that grows. One that goes on ending makes the program
+/// end, too: `hasGivenUp` is true then, and the process gets a SIGTERM. The server dies with us (`setpriv --pdeathsig`).
+final class EmbeddedRedis: Sendable {
     /// Why it could not be started.
     struct StartError: Error, CustomStringConvertible {
         let description: String
     }
 
-    let url: String
-    private let process: pid_t
-    private let socketFolder: String
-    private let lock: Int32
-    private let log: Logger
+    private struct State {
+        var process: pid_t?
+        /// It has opened its socket once, so it is worth starting again.
+        var wasUp = false
+        var isStopping = false
+        var hasGivenUp = false
+        var startError: StartError?
+    }
 
-    /// - Parameters:
-    ///   - directory: the data directory, made if it is not there.
-    /// The calling thread must live as long as the process: the child is told to end when that thread does.
+    let url: String
+    private let directory: RedisDirectory
+    private let log: Logger
+    private let state = Mutex(State())
+    /// Its writing end is closed when the thread that keeps the server up is done.
+    private let end: (reading: Int32, writing: Int32)
+
+    /// So many ends in a row, each within `steadyUs` of its start, and it is given up.
+    private static let mostEnds = 5
+    private static let steadyUs: Int64 = 60_000_000
+    private static let firstPauseMs = 100
+    private static let stopMs: Int32 = 60_000
+
+    /// - Parameter given: the data directory, made if it is not there.
     init(directory given: String, log: Logger) throws(StartError) {
         self.log = log
-        // redis-server goes into the directory and then opens its files: their names must not be relative.
-        let directory = try EmbeddedRedis.makeDirectory(given)
-        lock = open(directory + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard lock >= 0 else { throw StartError(description: "cannot open \(directory)/lock: \(errorText())") }
-        guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-            throw StartError(description: "the data directory \(directory) is in use by another process")
+        directory = try RedisDirectory(given, log: log)
+        url = "unix://" + directory.socket
+        var ends: [Int32] = [0, 0]
+        guard pipe(&ends) == 0 else { throw StartError(description: "cannot make a pipe") }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        end = (ends[0], ends[1])
+        // A child is told to end when the thread that started it does: this one lives as long as there is a server.
+        Threads.start("qm-redis") { [self] in
+            keepUp()
+            close(end.writing)
         }
-        EmbeddedRedis.endOrphan(of: directory, log: log)
-        EmbeddedRedis.removeLeftFolder(named: directory + "/socket")
-        // A unix socket's path is at most 107 bytes, which a data directory may well exceed.
-        var template = Array("/tmp/qm-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else {
-            throw StartError(description: "cannot make a folder in /tmp: \(errorText())")
-        }
-        socketFolder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        let socket = socketFolder + "/redis.sock"
-        url = "unix://" + socket
-        writeSmallFile(directory + "/socket", socket + "\n")
-        process = try EmbeddedRedis.spawn([
-            "setpriv", "--pdeathsig", "TERM", "redis-server", "--port", "0", "--unixsocket", socket, "--unixsocketperm",
-            "700", "--dir", directory, "--appendonly", "yes", "--appendfsync", "everysec", "--save", "",
-            "--maxmemory-policy", "noeviction", "--hash-max-listpack-value", "1024", "--pidfile",
-            directory + "/redis.pid", "--logfile", directory + "/redis.log", "--daemonize", "no",
-        ])
-        do { try awaitSocket(socket, directory) } catch {
-            EmbeddedRedis.removeFolder(of: socket)
+        do { try awaitSocket() } catch {
+            stop()
             throw error
         }
-        log.info("embedded redis started", ["directory": .string(directory), "pid": .int(Int(process))])
+        log.info("embedded redis started", ["directory": .string(directory.path), "pid": .int(Int(process ?? 0))])
     }
+
+    /// Whether it ended too often to be started once more.
+    var hasGivenUp: Bool { state.withLock { $0.hasGivenUp } }
 
     /// Asks the server to write everything and end, and waits for it.
     func stop() {
-        kill(process, SIGTERM)
-        var status: Int32 = 0
-        waitpid(process, &status, 0)
-        EmbeddedRedis.removeFolder(of: socketFolder + "/redis.sock")
-        close(lock)
+        tell(SIGTERM)
+        if !hasEnded(withinMs: EmbeddedRedis.stopMs) {
+            log.error("the embedded redis did not end when told to; it is killed")
+            tell(SIGKILL)
+            _ = hasEnded(withinMs: -1)
+        }
+        close(end.reading)
+        directory.release()
         log.info("embedded redis stopped")
     }
 
-    static var defaultDirectory: String {
-        if let state = environmentValue("XDG_STATE_HOME") { return state + "/quartermaster" }
-        return (environmentValue("HOME") ?? "/var/lib") + "/.local/state/quartermaster"
+    private var process: pid_t? { state.withLock { $0.process } }
+    private var isStopping: Bool { state.withLock { $0.isStopping } }
+
+    private func tell(_ signal: Int32) {
+        state.withLock {
+            $0.isStopping = true
+            if let process = $0.process { kill(process, signal) }
+        }
     }
 
-    // MARK: Inside
+    private func hasEnded(withinMs ms: Int32) -> Bool {
+        var ended = pollfd(fd: end.reading, events: Int16(POLLIN), revents: 0)
+        while true {
+            let result = poll(&ended, 1, ms)
+            if result >= 0 || errno != EINTR { return result > 0 }
+        }
+    }
 
-    /// Makes the directory and those above it; returns its absolute path.
-    private static func makeDirectory(_ path: String) throws(StartError) -> String {
-        var made = ""
-        for part in path.split(separator: "/") {
-            made += (made.isEmpty && !path.hasPrefix("/") ? "" : "/") + part
-            if mkdir(made, 0o700) != 0, errno != EEXIST {
-                throw StartError(description: "cannot make the data directory \(path): \(errorText())")
+    // MARK: On its own thread
+
+    /// Starts the server, and again whenever it has ended, until it is to stop or has ended too often.
+    private func keepUp() {
+        var ends = 0
+        while true {
+            let startUs = MonotonicClock.nowUs()
+            let status: String
+            do {
+                guard try launch() else { return }
+                status = awaitEnd()
+            } catch { status = error.description }
+            let (isStopping, wasUp) = state.withLock { ($0.isStopping, $0.wasUp) }
+            if isStopping { return }
+            guard wasUp else {
+                let reason =
+                    "redis-server ended at once (\(status)); is it installed? see \(directory.path)/redis.log"
+                return state.withLock { $0.startError = StartError(description: reason) }
             }
+            ends = MonotonicClock.nowUs() - startUs < EmbeddedRedis.steadyUs ? ends + 1 : 1
+            let names: LogFields = [
+                "status": .string(status), "ends": .int(ends), "directory": .string(directory.path),
+            ]
+            guard ends < EmbeddedRedis.mostEnds else {
+                log.error("the embedded redis has ended too often; the program ends, too", names)
+                state.withLock { $0.hasGivenUp = true }
+                kill(getpid(), SIGTERM)
+                return
+            }
+            log.error("the embedded redis has ended; it is started again", names)
+            pause(ms: EmbeddedRedis.firstPauseMs << (ends - 1))
         }
-        guard let absolute = realpath(path, nil) else {
-            throw StartError(description: "cannot use the data directory \(path): \(errorText())")
+    }
+
+    /// False when it is not to be started any more.
+    private func launch() throws(StartError) -> Bool {
+        let result = state.withLock { state -> Result<Bool, StartError> in
+            if state.isStopping { return .success(false) }
+            do throws(StartError) {
+                state.process = try EmbeddedRedis.spawn(directory)
+                return .success(true)
+            } catch { return .failure(error) }
         }
-        defer { free(absolute) }
-        return String(cString: absolute)
+        return try result.get()
     }
 
-    /// Ends the server that the pid file names. The number may long belong to another process, another redis-server even:
-    /// ours is the one that works in the directory.
-    private static func endOrphan(of directory: String, log: Logger) {
-        guard let text = readSmallFile(directory + "/redis.pid"), let pid = pid_t(text.prefix { $0.isNumber }), pid > 1,
-            readSmallFile("/proc/\(pid)/comm")?.hasPrefix("redis-server") == true,
-            let place = realpath("/proc/\(pid)/cwd", nil)
-        else { return }
-        defer { free(place) }
-        guard String(cString: place) == directory else { return }
-        log.warning("ending the redis-server that an earlier run left behind", ["pid": .int(Int(pid))])
-        kill(pid, SIGTERM)
-        // One that has ended and waits for its parent's notice has no working directory any more.
-        for _ in 0..<500 where access("/proc/\(pid)/cwd/.", F_OK) == 0 { usleep(20_000) }
-    }
-
-    /// Removes the folder of a socket that a crash has left; `name` is the file that holds the socket's path.
-    private static func removeLeftFolder(named name: String) {
-        guard let text = readSmallFile(name), text.hasPrefix("/tmp/qm-"), text.hasSuffix("/redis.sock\n") else {
-            return
+    /// Blocks until the server has ended; how it did.
+    private func awaitEnd() -> String {
+        guard let process else { return "" }
+        var info = siginfo_t()
+        // Its number stays its own until it is asked for below, so that no signal of ours meets another process.
+        while waitid(P_PID, id_t(process), &info, WEXITED | WNOWAIT) != 0, errno == EINTR {}
+        let status = state.withLock { state -> Int32 in
+            var status: Int32 = 0
+            waitpid(process, &status, 0)
+            state.process = nil
+            return status
         }
-        let socket = String(text.dropLast())
-        guard socket.split(separator: "/").count == 3 else { return }
-        removeFolder(of: socket)
+        return status & 0x7F == 0 ? "exit code \(status >> 8 & 0xFF)" : "signal \(status & 0x7F)"
     }
 
-    private static func removeFolder(of socket: String) {
-        unlink(socket)
-        rmdir(String(socket.dropLast("/redis.sock".count)))
+    private func pause(ms: Int) {
+        for _ in 0..<(ms / 20) where !isStopping { usleep(20_000) }
     }
 
-    private static func spawn(_ arguments: [String]) throws(StartError) -> pid_t {
+    private static func spawn(_ directory: RedisDirectory) throws(StartError) -> pid_t {
+        let arguments = [
+            "setpriv", "--pdeathsig", "TERM", "redis-server", "--port", "0", "--unixsocket", directory.socket,
+            "--unixsocketperm", "700", "--dir", directory.path, "--appendonly", "yes", "--appendfsync", "everysec",
+            "--save", "", "--maxmemory-policy", "noeviction", "--hash-max-listpack-value", "1024", "--pidfile",
+            directory.path + "/redis.pid", "--logfile", directory.path + "/redis.log", "--daemonize", "no",
+        ]
         var process = pid_t()
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -135,53 +178,25 @@ final class EmbeddedRedis {
         posix_spawn_file_actions_adddup2(&files, 2, 1)
         let words = arguments.map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
-        let result = posix_spawnp(&process, words[0]!, &files, &attributes, words, environ)
+        let result = posix_spawnp(&process, arguments[0], &files, &attributes, words, environ)
         guard result == 0 else {
             throw StartError(description: "cannot start \(arguments[0]): \(String(cString: strerror(result)))")
         }
         return process
     }
 
-    private func awaitSocket(_ socket: String, _ directory: String) throws(StartError) {
+    // MARK: On the thread that starts it
+
+    private func awaitSocket() throws(StartError) {
         for _ in 0..<1500 {
-            if let descriptor = try? Sockets.connect(.unix(path: socket)) {
+            if let descriptor = try? Sockets.connect(.unix(path: directory.socket)) {
                 close(descriptor)
-                return
+                return state.withLock { $0.wasUp = true }
             }
-            var status: Int32 = 0
-            if waitpid(process, &status, WNOHANG) == process {
-                throw StartError(
-                    description: "redis-server ended at once; is it installed? see \(directory)/redis.log")
-            }
+            if let error = state.withLock({ $0.startError }) { throw error }
             usleep(20_000)
         }
-        kill(process, SIGTERM)
-        throw StartError(description: "redis-server did not open its socket within 30 s; see \(directory)/redis.log")
+        throw StartError(
+            description: "redis-server did not open its socket within 30 s; see \(directory.path)/redis.log")
     }
-}
-
-private func errorText() -> String { String(cString: strerror(errno)) }
-
-func environmentValue(_ name: String) -> String? {
-    guard let value = getenv(name) else { return nil }
-    let text = String(cString: value)
-    return text.isEmpty ? nil : text
-}
-
-/// Writes a file's text; a file that cannot be written is left as it is.
-private func writeSmallFile(_ path: String, _ text: String) {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { return }
-    defer { close(descriptor) }
-    _ = text.utf8CString.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count - 1) }
-}
-
-/// A file's text, when it can be read and is below 64 KiB.
-func readSmallFile(_ path: String) -> String? {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return nil }
-    defer { close(descriptor) }
-    var bytes = [UInt8](repeating: 0, count: 65_536)
-    let count = read(descriptor, &bytes, bytes.count)
-    return count < 0 ? nil : String(decoding: bytes.prefix(count), as: UTF8.self)
 }

@@ -12,7 +12,7 @@ struct Listeners {
         do {
             if let path = configuration.socketPath {
                 try Listeners.removeStale(path)
-                descriptors = [try Sockets.listen(.unix(path: path), sharesPort: false)]
+                descriptors = [try Listeners.listen(path, mode: configuration.socketMode)]
                 isUnix = true
                 url = "unix://\(path)"
                 return
@@ -48,6 +48,18 @@ struct Listeners {
         for (loop, descriptor) in zip(loops, descriptors) {
             loop.loop.send { loop.value.http.listen(descriptor) }
         }
+    }
+
+    /// The process's own mask makes the file for its owner alone; who else may connect is said before we listen to anybody.
+    private static func listen(_ path: String, mode: Int) throws(Sockets.Failure) -> Int32 {
+        let descriptor = try Sockets.listen(.unix(path: path), sharesPort: false)
+        guard chmod(path, mode_t(mode)) == 0 else {
+            let failure = Sockets.Failure(call: "chmod", code: errno)
+            close(descriptor)
+            unlink(path)
+            throw failure
+        }
+        return descriptor
     }
 
     /// Removes the socket of a process that is gone; one that answers is in use, and what is no socket is not ours.

@@ -9,12 +9,6 @@ import Telemetry
 
 /// One replica: loops, services, listeners. Started and stopped by commands and by tests alike.
 public final class Server: Sendable {
-    /// Why a server could not start.
-    public struct StartError: Error, CustomStringConvertible {
-        public let description: String
-        public let exitCode: ExitCode
-    }
-
     private let configuration: Configuration
     private let definitions: [ServiceDefinition]
     private let group: EventLoopGroup
@@ -55,7 +49,16 @@ public final class Server: Sendable {
     /// - Parameter redisTimeoutUs: how long to wait for Redis.
     public func start(redisTimeoutUs: Int64 = 10_000_000) throws(StartError) -> String {
         group.start()
+        do throws(StartError) { return try serve(redisTimeoutUs) } catch {
+            giveUp()
+            throw error
+        }
+    }
+
+    private func serve(_ redisTimeoutUs: Int64) throws(StartError) -> String {
         try makeLoops()
+        try judgeFiles()
+        for loop in state.loops { loop.loop.send { loop.value.context.redis.start() } }
         try awaitRedis(redisTimeoutUs)
         try startServices()
         let listeners = try Listeners(configuration, defaultPort: defaultPort, count: group.loops.count)
@@ -69,6 +72,21 @@ public final class Server: Sendable {
             "listening",
             ["url": .string(listeners.url), "loops": .int(group.loops.count), "replica": .string(process.replicaID)])
         return listeners.url
+    }
+
+    /// Judges the configuration and every file that a start would read, and starts nothing. Blocks the calling thread, which
+    /// is no loop's.
+    public func check() throws(StartError) {
+        group.start()
+        defer { giveUp() }
+        try makeLoops()
+        try judgeFiles()
+    }
+
+    /// Ends the loops of a server that serves nobody.
+    private func giveUp() {
+        for loop in state.loops { loop.loop.runBlocking { await loop.value.context.redis.close() } }
+        group.stop()
     }
 
     /// Reads the tokens file now. The answer is in the log.
@@ -113,40 +131,52 @@ public final class Server: Sendable {
         for loop in group.loops {
             let (process, definitions, state) = (process, definitions, state)
             let tokensFile = process.tokens.isEmpty ? nil : configuration.tokensFile
+            let servesAPI = configuration.servesAPI
             let failure = loop.runBlocking { [limits] () -> String? in
                 do {
                     let server = try LoopServer(
                         loop: loop, process: process, definitions: definitions, scripts: scripts, limits: limits,
-                        system: state, tokensFile: tokensFile)
+                        system: state, tokensFile: tokensFile, servesAPI: servesAPI)
                     state.add(LoopBound(server, loop: loop))
                     return nil
-                } catch { return "\(error)" }
+                } catch { return ProblemReply.words(error) }
             }
             if let failure { throw StartError(description: failure, exitCode: .configuration) }
         }
+    }
+
+    /// Before Redis is asked for anything: what is wrong here stays wrong, whatever it says.
+    private func judgeFiles() throws(StartError) {
+        guard let first = state.loops.first else { return }
+        let failure = first.loop.runBlocking { () -> String? in
+            do {
+                try await first.value.check()
+                return nil
+            } catch { return ProblemReply.words(error) }
+        }
+        if let failure { throw StartError(description: failure, exitCode: .configuration) }
     }
 
     private func awaitRedis(_ timeoutUs: Int64) throws(StartError) {
         for loop in state.loops {
             let isReady = loop.loop.runBlocking { await loop.value.context.redis.whenReady(timeoutUs: timeoutUs) }
             if !isReady {
-                let reason = loop.loop.runBlocking { loop.value.context.redis.lastError }
                 throw StartError(
-                    description: "no Redis at \(process.redis)" + (reason.map { ": \($0)" } ?? ""),
-                    exitCode: .unavailable)
+                    redis: process.redis, loop.loop.runBlocking { loop.value.context.redis.lastError })
             }
         }
     }
 
     private func startServices() throws(StartError) {
         for loop in state.loops {
-            let failure = loop.loop.runBlocking { () -> String? in
+            let place = process.redis
+            let failure = loop.loop.runBlocking { () -> StartError? in
                 do {
                     try await loop.value.start()
                     return nil
-                } catch let problem as Problem { return problem.detail } catch { return "\(error)" }
+                } catch { return StartError(redis: place, started: error) }
             }
-            if let failure { throw StartError(description: failure, exitCode: .configuration) }
+            if let failure { throw failure }
         }
     }
 

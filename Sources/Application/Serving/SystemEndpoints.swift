@@ -34,13 +34,11 @@ final class SystemEndpoints {
     private let connections: Gauge
     private let redisCommands: Counter
     private let redisConnections: Counter
-    private let audit: AuditEndpoint
 
     init(context: ServiceContext, http: HTTPServer, state: SystemState) {
         self.context = context
         self.http = http
         self.state = state
-        audit = AuditEndpoint(context: context)
         let metrics = context.metrics
         requests = metrics.counter("quartermaster_http_requests_total", "Requests received")
         connections = metrics.gauge("quartermaster_http_connections", "Connections open now")
@@ -48,6 +46,11 @@ final class SystemEndpoints {
         redisConnections = metrics.counter("quartermaster_redis_connections_total", "Connections made to Redis")
     }
 
+    private static let ready: StaticString = "{\"status\":\"ready\",\"redis\":\"ready\"}"
+    private static let readyWithoutRedis: StaticString = "{\"status\":\"ready\",\"redis\":\"away\"}"
+
+    /// `/readyz` says whether this replica serves and is not about to end. Without Redis it still serves: rules say what becomes
+    /// of checks then. Who wants to know of Redis as well asks `/readyz?redis`.
     func add(to routes: Routes) {
         routes.immediate(.get, "/healthz", role: nil) { exchange, _ in
             exchange.beginReply(200)
@@ -55,11 +58,15 @@ final class SystemEndpoints {
         }
         routes.immediate(.get, "/readyz", role: nil) { [unowned self] exchange, _ in
             guard state.isReady else { throw Problem(.unavailable, "starting or about to end", retryAfterS: 1) }
-            guard context.redis.isReady else { throw Problem(.unavailable, "Redis is out of reach", retryAfterS: 1) }
+            let hasRedis = context.redis.isReady
+            if !hasRedis, exchange.queryItem("redis") != nil {
+                throw Problem(.unavailable, "Redis is out of reach", retryAfterS: 1)
+            }
             exchange.beginReply(200)
-            exchange.finishReply(contentType: "application/json") { $0.append("{\"status\":\"ready\"}") }
+            exchange.finishReply(contentType: "application/json") {
+                $0.append(hasRedis ? SystemEndpoints.ready : SystemEndpoints.readyWithoutRedis)
+            }
         }
-        audit.add(to: routes)
         routes.on(.get, "/metrics", role: .read) { [unowned self] exchange, _ in
             var total = MetricsSnapshot()
             for loop in state.loops {

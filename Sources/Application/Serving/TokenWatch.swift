@@ -11,7 +11,8 @@ final class TokenWatch {
     private var last: FileMark?
     private var isReading = false
     private var mustReadAgain = false
-    private var isStopped = false
+    private var timer: LoopTimer?
+    private var waiters: [UnsafeContinuation<Void, Never>] = []
 
     private static let pollUs: Int64 = 2_000_000
 
@@ -22,19 +23,23 @@ final class TokenWatch {
 
     /// Reads the file once more, since it may have changed since it was first read, and then whenever it changes.
     func start() {
-        context.loop.spawn { [self] in
-            while !isStopped {
-                await read(isForced: false)
-                await context.loop.sleep(us: TokenWatch.pollUs)
-            }
-        }
+        let timer = LoopTimer(loop: context.loop) { [unowned self] in look(isForced: false) }
+        self.timer = timer
+        timer.start(everyUs: TokenWatch.pollUs)
+        look(isForced: false)
     }
 
-    func stop() { isStopped = true }
+    /// Suspends until a look that is under way is over.
+    func stop() async {
+        timer = nil
+        if isReading { await withUnsafeContinuation { waiters.append($0) } }
+    }
 
     /// Reads the file now, whether it looks changed or not.
-    func readNow() {
-        context.loop.spawn { [self] in await read(isForced: true) }
+    func readNow() { look(isForced: true) }
+
+    private func look(isForced: Bool) {
+        context.loop.spawn { [self] in await read(isForced: isForced) }
     }
 
     private func read(isForced: Bool) async {
@@ -59,8 +64,10 @@ final class TokenWatch {
                     ["file": .string(path), "reason": .string(reason)])
             }
             forced = true
-        } while mustReadAgain && !isStopped
+        } while mustReadAgain && timer != nil
         isReading = false
+        for waiter in waiters { waiter.resume() }
+        waiters = []
     }
 
     private func take(_ tokens: Tokens, isForced: Bool) {

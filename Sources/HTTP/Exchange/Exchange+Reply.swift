@@ -95,18 +95,47 @@ extension Exchange {
         let closes = connection.closesAfterReply
         connection.server.withScratch { scratch in
             body(scratch)
+            if scratch.count > Exchange.largeBytes, !mayBeSent(scratch.count) { return refuseToSend(output, closes) }
             if let contentType { Exchange.appendType(contentType, to: output) }
-            if !Status.isBodyless(status) {
-                output.append("Content-Length: ")
-                output.append(decimal: scratch.count)
-                output.append("\r\n")
-            }
-            appendConnectionField(closes: closes, to: output)
-            output.append("\r\n")
-            if head.method != .head, !Status.isBodyless(status) { output.append(scratch.view) }
+            end(output, scratch, closes: closes)
         }
         clear()
         connection.replyFinished(closes: closes)
+    }
+
+    /// Ends the head and appends the body.
+    private func end(_ output: ByteBuffer, _ body: ByteBuffer, closes: Bool) {
+        if !Status.isBodyless(status) {
+            output.append("Content-Length: ")
+            output.append(decimal: body.count)
+            output.append("\r\n")
+        }
+        appendConnectionField(closes: closes, to: output)
+        output.append("\r\n")
+        if head.method != .head, !Status.isBodyless(status) { output.append(body.view) }
+    }
+
+    /// An answer of this size waits in memory for a client that may not take it.
+    private static let largeBytes = 65536
+
+    /// Whether the server has room for a large answer until its client takes it. What changed something is always told.
+    private func mayBeSent(_ count: Int) -> Bool {
+        let unsent = connection.server.unsentBytes
+        return head.method != .get || unsent == 0 || unsent + count <= connection.server.limits.unsentBytes
+    }
+
+    /// Says instead of the answer that there is no room for it.
+    private func refuseToSend(_ output: ByteBuffer, _ closes: Bool) {
+        begin(503, output)
+        output.append("Retry-After: 1\r\n")
+        Exchange.appendType(ProblemBody.contentType, to: output)
+        let body = ByteBuffer(capacity: 256)
+        var json = JSONWriter(body)
+        ProblemBody.begin(
+            &json, status: 503,
+            detail: ByteView("The server waits for clients to take answers as large as this one; try again."))
+        json.endObject()
+        end(output, body, closes: closes)
     }
 
     /// A whole answer with a JSON body.

@@ -95,6 +95,12 @@ public final class Exchange {
     /// The body, complete and without its transfer coding.
     public var body: ByteView { view(bodyStart, bodyEnd) }
 
+    /// Whether there is a body, here already or still to come.
+    public var hasBody: Bool { bodyEnd > bodyStart || head.hasBody }
+
+    /// The body for another thread to read while the request is not answered.
+    public var steadyBody: SteadyBody { SteadyBody(view: body, owner: connection.buffers) }
+
     /// The value of the Host field as it was sent; empty without one.
     public var host: ByteView { view(Int(head.hostStart), Int(head.hostStart) + Int(head.hostCount)) }
 
@@ -140,4 +146,16 @@ public final class Exchange {
 
     @inline(__always)
     private func view(_ start: Int, _ end: Int) -> ByteView { ByteView(base: base + start, count: end - start) }
+}
+
+/// A request's body that may be read on any thread, as long as the request is not answered.
+public struct SteadyBody: @unchecked Sendable {
+    // Unchecked because nobody writes to a request's bytes while it is being handled, and their memory is held here.
+    public let view: ByteView
+    private let owner: AnyObject?
+
+    init(view: ByteView, owner: AnyObject?) {
+        self.view = view
+        self.owner = owner
+    }
 }

@@ -12,6 +12,7 @@ struct Refusal: Equatable {
     static let bodyTooLarge = Refusal(status: 413, detail: "The request body is larger than this route takes.")
     static let headTimeout = Refusal(status: 408, detail: "The request head did not arrive in time.")
     static let bodyTimeout = Refusal(status: 408, detail: "The request body did not arrive in time.")
+    static let tooManyBodies = Refusal(status: 503, detail: "The server is busy with too many large bodies.")
     static let tooManyConnections = Refusal(status: 503, detail: "The server has no connection to spare.")
 
     static func == (left: Refusal, right: Refusal) -> Bool {

@@ -46,6 +46,9 @@ final class LiteralRoutes {
         return index < 0 ? nil : Int(index)
     }
 
+    /// Whether the path is one of these, whatever its methods.
+    func has(_ path: ByteView) -> Bool { slots[find(path, path.hash(seed: seed))].count > 0 }
+
     /// The slot that holds `path`, or the free one where it would go.
     private func find(_ path: ByteView, _ hash: UInt64) -> Int {
         let mask = slots.count - 1

@@ -84,6 +84,22 @@ final class RouteTree {
         return nil
     }
 
+    /// The node of a path that was inserted as it is.
+    func literal(_ path: ByteView) -> RouteTree? {
+        var node = self
+        var start = 1
+        while start <= path.count {
+            let end = path.firstIndex(of: 0x2F, from: start) ?? path.count
+            let segment = path.slice(start, end)
+            guard let child = node.literals.first(where: { $0.segment.withByteView { $0 == segment } }) else {
+                return nil
+            }
+            node = child.node
+            start = end + 1
+        }
+        return node
+    }
+
     private func child(_ place: ReferenceWritableKeyPath<RouteTree, RouteTree?>) -> RouteTree {
         if let child = self[keyPath: place] { return child }
         let fresh = RouteTree()

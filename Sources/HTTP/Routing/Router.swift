@@ -4,13 +4,18 @@ import EventLoops
 /// Finds the handler of a request by its method and path.
 ///
 /// Segments match exactly, as they were sent. `{name}` takes one segment that is not empty; a last `*` takes all that is
-/// left, slashes included. HEAD is answered by GET's handler, whose body is then left out. OPTIONS is answered with the
+/// left, slashes included. A path that some route names as a whole is what those routes make of it: another method is
+/// refused there, whatever patterns would match it, too. HEAD is answered by GET's handler, whose body is then left out. OPTIONS is answered with the
 /// Allow field unless it has a handler.
 public final class Router: Responder {
     private let tree = RouteTree()
     private let literals = LiteralRoutes()
     /// In the order of registration.
     public private(set) var routes: [Route] = []
+
+    /// Judges a request by its head when its body is still to come; what it throws is answered at once. `before` judges it
+    /// again when the body is there.
+    public var beforeBody: ((Exchange, Route) throws -> Void)?
 
     /// Called before each handler, with the route. False: it has answered, or will, or will call `run` later.
     public var before: ((Exchange, Route) -> Bool)?
@@ -37,6 +42,19 @@ public final class Router: Responder {
     public func bodyLimit(_ exchange: Exchange) -> Int? {
         var other: RouteTree?
         return find(exchange, &other)?.bodyLimit
+    }
+
+    public func admits(_ exchange: Exchange) -> Bool {
+        var other: RouteTree?
+        guard let route = exchange.route ?? find(exchange, &other) else {
+            refuse(exchange, other)
+            return false
+        }
+        do { try beforeBody?(exchange, route) } catch {
+            failed(error, exchange)
+            return false
+        }
+        return true
     }
 
     public func respond(to exchange: Exchange) {
@@ -79,6 +97,10 @@ public final class Router: Responder {
             let route = routes[index]
             exchange.route = route
             return route
+        }
+        if literals.has(path) {
+            other = tree.literal(path)
+            return nil
         }
         let route = tree.find(exchange.method, path, from: 1, &exchange.parameters, &other)
         exchange.route = route

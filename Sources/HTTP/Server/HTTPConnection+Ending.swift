@@ -11,7 +11,7 @@ extension HTTPConnection {
         switch phase {
         case .idle: us = nowUs + limits.idleUs
         case .receiving: us = parser.isInBody ? bodyDeadlineUs(nowUs, limits) : beganUs + limits.headUs
-        case .lingering: us = beganUs + limits.lingerUs
+        case .lingering: us = min(lastDiscardUs + limits.lingerUs, beganUs + limits.bodyUs)
         case .handling, .finishing, .closed: us = .max
         }
         if isStalled { us = min(us, beganStallUs + limits.bodyUs) }
@@ -41,6 +41,7 @@ extension HTTPConnection {
         shutdown(descriptor, Int32(SHUT_WR))
         phase = .lingering
         beganUs = server.loop.nowUs
+        lastDiscardUs = beganUs
         watcher.wantsReads = true
         updateDeadline()
     }
@@ -48,6 +49,10 @@ extension HTTPConnection {
     /// Throws away what arrives after the last request.
     func discard() {
         let count = server.withScratch { recv(descriptor, $0.reserve(65536), 65536, 0) }
+        if count > 0, phase == .lingering {
+            lastDiscardUs = server.loop.nowUs
+            updateDeadline()
+        }
         if count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR)) { return }
         if count == 0, phase == .finishing {
             inputEnded = true
@@ -76,6 +81,7 @@ extension HTTPConnection {
             // The handler still looks at the request: its bytes stay until it has answered.
             exchange.clientLeft()
         } else {
+            uncountBody()
             releaseBuffers()
         }
         exchange = nil

@@ -20,7 +20,9 @@ extension HTTPConnection {
         }
         // A request that is being handled is looked into, so its bytes stay where they are.
         let mayMove = phase != .handling && !isStalled
-        if input.room == 0 || (mayMove && input.room < HTTPConnection.readBytes / 4) {
+        // A large body has been given its room already.
+        let isShort = countedBytes == 0 && input.room < HTTPConnection.readBytes / 4
+        if input.room == 0 || (mayMove && isShort) {
             guard mayMove else {
                 watcher.wantsReads = false
                 return
@@ -66,8 +68,9 @@ extension HTTPConnection {
             case .head:
                 headEnd = parsed
                 bodyEnd = parsed
-                if parser.head.hasBody { beginBody(buffers) }
+                if parser.head.hasBody, !beginBody(buffers) { return }
             case .data(let start, let count):
+                if bodyEnd + count > countedTo, !countBody(to: bodyEnd + count) { return refuse(.tooManyBodies) }
                 if parser.head.isChunked { input.copy(from: at + start, to: bodyEnd, count: count) }
                 bodyEnd += count
             case .end:
@@ -80,14 +83,64 @@ extension HTTPConnection {
         }
     }
 
-    private func beginBody(_ buffers: Buffers) {
+    /// Prepares for a body. False when the request is refused already.
+    private func beginBody(_ buffers: Buffers) -> Bool {
         let exchange = currentExchange
         exchange.begin(parser.head, base: buffers.input.view.base, bodyStart: headEnd, bodyEnd: headEnd)
-        parser.bodyLimit = server.responder.bodyLimit(exchange) ?? server.limits.bodyBytes
+        let limit = server.responder.bodyLimit(exchange) ?? server.limits.bodyBytes
+        parser.bodyLimit = limit
         phase = .receiving
         beganUs = server.loop.nowUs
         sentContinue = false
+        let length = parser.head.contentLength
+        // What is here already costs no more; it is judged when it is handled.
+        if length >= 0, buffers.input.count - headEnd >= length { return true }
+        guard isAdmitted(exchange) else { return false }
+        // One that is too large is refused by the parser.
+        guard length <= limit, length > countedTo - headEnd else { return true }
+        guard countBody(to: headEnd + length) else {
+            refuse(.tooManyBodies)
+            return false
+        }
+        buffers.input.reserveExactly(headEnd + length - buffers.input.count)
+        return true
     }
+
+    /// Whether the responder lets a request go on whose body is still to come. When not, it has answered.
+    private func isAdmitted(_ exchange: Exchange) -> Bool {
+        let keepsAlive = exchange.head.keepsAlive
+        phase = .handling
+        exchange.reply = .none
+        exchange.serial &+= 1
+        exchange.isGone = inputEnded
+        exchange.endConnection()
+        guard server.responder.admits(exchange) else { return false }
+        exchange.reply = .finished
+        exchange.head.keepsAlive = keepsAlive
+        phase = .receiving
+        return true
+    }
+
+    /// Counts a body that reaches up to `end` of the input; false when the server has too much of that already.
+    private func countBody(to end: Int) -> Bool {
+        // In steps, so that a body of unknown length is not counted with every piece.
+        let end = max(end, countedTo + Buffers.keptBytes)
+        let counted = end - HTTPConnection.uncountedBytes
+        guard server.count(bodyBytes: counted - countedBytes) else { return false }
+        countedBytes = counted
+        return true
+    }
+
+    /// The request is done with.
+    func uncountBody() {
+        if countedBytes > 0 { server.uncount(bodyBytes: countedBytes) }
+        countedBytes = 0
+    }
+
+    /// Of each request's input; the buffers in the pool are as large.
+    private static let uncountedBytes = Buffers.keptBytes
+    /// Up to where the input is counted.
+    private var countedTo: Int { HTTPConnection.uncountedBytes + countedBytes }
 
     private var currentExchange: Exchange {
         if let exchange { return exchange }
@@ -126,6 +179,7 @@ extension HTTPConnection {
     /// Answers what the parser or a deadline refuses, and ends the connection.
     func refuse(_ refusal: Refusal) {
         server.refusals &+= 1
+        uncountBody()
         RefusalAnswer.append(refusal, to: output, server)
         committed = output.count
         phase = .finishing

@@ -43,6 +43,8 @@ final class HTTPConnection: EndOfTick, DeadlineHolder {
     var headEnd = 0
     /// The end of the body's bytes so far; they lie behind the head without gaps.
     var bodyEnd = 0
+    /// How much of the server's share for bodies the current request has.
+    var countedBytes = 0
     /// When the current head or body began to arrive, on the loop's clock.
     var beganUs: Int64 = 0
 
@@ -52,6 +54,8 @@ final class HTTPConnection: EndOfTick, DeadlineHolder {
     /// The operating system took less than was offered; the rest waits for writability.
     var isStalled = false
     var beganStallUs: Int64 = 0
+    /// When bytes were last thrown away.
+    var lastDiscardUs: Int64 = 0
     /// The client will send nothing more.
     var inputEnded = false
     var sentContinue = false
@@ -106,6 +110,7 @@ final class HTTPConnection: EndOfTick, DeadlineHolder {
 
     /// The answer is complete. The request is done with, and its bytes make room for the next.
     func replyFinished(closes: Bool) {
+        uncountBody()
         if phase == .closed { return releaseBuffers() }
         committed = output.count
         if let buffers {

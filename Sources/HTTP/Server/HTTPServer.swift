@@ -17,6 +17,11 @@ public final class HTTPServer {
     /// Connections that have nothing to answer are closed.
     private(set) var requestedDrain = false
 
+    /// Of bodies that are counted (`HTTPLimits.bodyBytesAtOnce`).
+    public private(set) var bodyBytes = 0
+    private var uncountedBytes = 0
+    private var trimTimer: LoopTimer?
+
     /// Requests handed to the responder, requests refused before that, and connections ever accepted.
     public internal(set) var requests = 0
     public internal(set) var refusals = 0
@@ -94,6 +99,30 @@ public final class HTTPServer {
         }
         return body(scratch)
     }
+
+    /// Gives a connection a share for its body; false when there is none left. A body that is alone always has one.
+    func count(bodyBytes: Int) -> Bool {
+        guard self.bodyBytes == 0 || self.bodyBytes + bodyBytes <= limits.bodyBytesAtOnce else { return false }
+        self.bodyBytes += bodyBytes
+        return true
+    }
+
+    func uncount(bodyBytes: Int) {
+        self.bodyBytes -= bodyBytes
+        uncountedBytes += bodyBytes
+        guard self.bodyBytes == 0, uncountedBytes >= HTTPServer.trimBytes else { return }
+        uncountedBytes = 0
+        trimTimer = loop.after(us: HTTPServer.trimPauseUs) { [loop] in
+            loop.spawn { await BlockingPool.computing.run { ProcessMemory.trim() } }
+        }
+    }
+
+    /// After so many bytes of large bodies, what was made of them is given back to the system, once it has been quiet.
+    private static let trimBytes = 8 << 20
+    private static let trimPauseUs: Int64 = 1_000_000
+
+    /// Bytes of answers that clients have not taken yet. It looks at every connection.
+    public var unsentBytes: Int { connections.reduce(0) { $0 + $1.committed } }
 
     /// Ends the server: takes in the connections that already wait, stops listening, closes idle connections, lets
     /// requests in flight be answered, and after `graceUs` cuts what is left.

@@ -98,7 +98,7 @@ final class BulkAdjuster {
     /// Whether rows are of several slots, which no script may be at together.
     func isSpread(_ rows: [BulkRow], _ call: Call) async -> Bool {
         guard lanes.context.redis.isCluster else { return false }
-        return Set(await targets(rows, call).compactMap { try? $0.get() }.map { RedisSlot.of($0.text) }).count > 1
+        return Set(await targets(rows, call).compactMap { try? $0.get() }.map { RedisSlot.of($0.code) }).count > 1
     }
 
     /// Calls the script until it has judged. A call whose reply was lost is made again: rows that are done are found so.
@@ -124,7 +124,7 @@ final class BulkAdjuster {
         let groups = Dictionary(grouping: skus) { lanes.keys.due($0) }
         _ = try await together(Array(groups), on: lanes.context.loop) { due, skus in
             try await redis.send(
-                ["ZADD", due, "LT"] + skus.flatMap { [ms, $0.text] }, key: due, budgetUs: BulkAdjuster.budgetUs)
+                ["ZADD", due, "LT"] + skus.flatMap { [ms, $0.code] }, key: due, budgetUs: BulkAdjuster.budgetUs)
         }
     }
 

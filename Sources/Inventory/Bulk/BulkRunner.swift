@@ -101,20 +101,20 @@ final class BulkRunner {
 
     /// Tries out what all rows of an atomic bulk would make of the stock as it is.
     private func check(_ bulk: BulkState) async throws -> Bool {
-        var levels: [String: [String: StockLevels]] = [:]
+        var levels: [SKU: [String: StockLevels]] = [:]
         var errors: [BulkRowError] = []
         for chunk in 0..<bulk.chunks where !isStopped {
             let rows = try await store.rows(bulk.id, chunk: chunk)
             let targets = await adjuster.targets(rows, call(bulk))
-            let skus = Set(targets.compactMap { try? $0.get() }).filter { levels[$0.text] == nil }
+            let skus = Set(targets.compactMap { try? $0.get() }).filter { levels[$0] == nil }
             let found = try await together(Array(skus), on: store.context.loop) { [reader] sku in
                 (sku, try await reader.read(sku))
             }
-            for (sku, stock) in found where stock != nil { levels[sku.text] = stock?.byWarehouse ?? [:] }
+            for (sku, stock) in found where stock != nil { levels[sku] = stock?.byWarehouse ?? [:] }
             for (row, target) in zip(rows, targets) {
                 do throws(Problem) {
                     let sku = try target.get()
-                    guard var places = levels[sku.text] else {
+                    guard var places = levels[sku] else {
                         var unknown = Catalogue.unknown(sku.text)
                         unknown.field = "productId"
                         throw unknown
@@ -122,7 +122,7 @@ final class BulkRunner {
                     var level = places[row.adjustment.warehouse] ?? StockLevels()
                     level.quantity = try row.adjustment.after(level)
                     places[row.adjustment.warehouse] = level
-                    levels[sku.text] = places
+                    levels[sku] = places
                 } catch { errors.append(BulkRowError(index: row.index, problem: error)) }
             }
             try await store.renew(bulk.id)

@@ -131,6 +131,8 @@ final class BulkStore {
 
     /// A bulk that nobody is at; it is the caller's for a while.
     func take() async throws -> String? {
+        // Nearly always there is none at all, and then nobody asks for more.
+        guard try await send(["EXISTS", keys.bulkDue, keys.bulkTaken], keys.bulkDue).int != 0 else { return nil }
         let reply = try await context.redis.run(
             InventoryScripts.due, keys: [keys.bulkDue, keys.bulkTaken, keys.guardOf(keys.bulkDue)],
             arguments: ["", String(BulkStore.leaseMs), "1"],

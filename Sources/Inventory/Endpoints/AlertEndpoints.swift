@@ -20,7 +20,7 @@ final class AlertEndpoints {
 
     func add(to routes: Routes) {
         routes.on(.get, "/api/alerts/low-stock", role: .read) { [unowned self] exchange, _ in try await list(exchange) }
-        routes.on(.post, "/api/alerts/{id}/acknowledge", role: .sell) { [unowned self] exchange, caller in
+        routes.on(.post, "/api/alerts/{id}/acknowledge", role: .stock) { [unowned self] exchange, caller in
             let text = exchange.parameter(0)
             guard let (sku, warehouse, number) = StockAlert.parts(text) else { throw AlertEndpoints.missing(text) }
             let reply = try await lanes.context.redis.run(
@@ -51,15 +51,13 @@ final class AlertEndpoints {
         let level = try choice("level", StockAlert.Level.self)
         let grouping = try choice("groupBy", Grouping.self)
         let warehouse = exchange.queryItem("warehouseId")
-        guard let start = Int(page.cursor ?? "0"), start >= 0 else { throw Problem.field("cursor", "is none of ours") }
+        let start = try page.place()
         let (alerts, looked) = try await read(from: start, limit: page.limit)
-        var rows: [(SKU, JSONValue)] = []
-        for alert in alerts {
-            guard status == nil || alert.status == status, level == nil || alert.level == level,
-                warehouse == nil || alert.warehouse == warehouse
-            else { continue }
-            rows.append((alert.sku, try await json(alert)))
+        let chosen = alerts.filter { alert in
+            (status == nil || alert.status == status) && (level == nil || alert.level == level)
+                && (warehouse == nil || alert.warehouse == warehouse)
         }
+        let rows = Array(zip(chosen.map(\.sku), try await json(chosen)))
         exchange.beginReply(200)
         if looked == page.limit {
             page.addNextLink(
@@ -88,26 +86,35 @@ final class AlertEndpoints {
     func read(from start: Int, limit: Int) async throws -> ([StockAlert], looked: Int) {
         let key = lanes.keys.alerts
         let names = try await send(["ZREVRANGE", key, String(start), String(start + limit - 1)], key).strings ?? []
-        var found: [StockAlert] = []
-        for name in names {
-            guard let (sku, warehouse) = StockOutbox.place(name) else { continue }
+        let found = try await inParts(names, on: lanes.context.loop) { [self] name -> StockAlert? in
+            guard let (sku, warehouse) = StockOutbox.place(name) else { return nil }
             let hash = lanes.keys.alert(sku, warehouse: warehouse)
             let words = try await send(["HGETALL", hash], hash).strings ?? []
-            if let alert = AlertEndpoints.alert(words, sku, warehouse) {
-                found.append(alert)
-            } else {
-                // Resolved long ago.
-                _ = try await send(["ZREM", key, name], key)
-            }
+            let alert = AlertEndpoints.alert(words, sku, warehouse)
+            // Resolved long ago.
+            if alert == nil { _ = try await send(["ZREM", key, name], key) }
+            return alert
         }
-        return (found, names.count)
+        return (found.compactMap { $0 }, names.count)
+    }
+
+    /// Alerts as JSON; what is known of a product is read once.
+    func json(_ alerts: [StockAlert]) async throws -> [JSONValue] {
+        let skus = Array(Set(alerts.map(\.sku)))
+        let known = try await inParts(skus, on: lanes.context.loop) { [self] sku in
+            (try await products.find(sku), try await stock.read(sku))
+        }
+        let bySKU = Dictionary(zip(skus, known)) { $1 }
+        return alerts.map { alert in
+            let (product, stock) = bySKU[alert.sku] ?? (nil, nil)
+            return alert.json(
+                product: product, place: warehouses.set.byID[alert.warehouse],
+                levels: stock?.byWarehouse[alert.warehouse] ?? StockLevels())
+        }
     }
 
     func json(_ alert: StockAlert) async throws -> JSONValue {
-        let product = try await products.find(alert.sku)
-        let levels = try await stock.read(alert.sku)?.byWarehouse[alert.warehouse]
-        return alert.json(
-            product: product, place: warehouses.set.byID[alert.warehouse], levels: levels ?? StockLevels())
+        try await json([alert])[0]
     }
 
     private static func alert(_ words: [String], _ sku: SKU, _ warehouse: String) -> StockAlert? {
@@ -120,4 +127,15 @@ final class AlertEndpoints {
     }
 
     private static func missing(_ id: String) -> Problem { Problem(.notFound, "there is no alert \(id.prefix(100))") }
+}
+
+extension Page {
+    /// Where a list goes on whose cursor is a place in it.
+    func place() throws(Problem) -> Int {
+        guard let cursor else { return 0 }
+        guard let place = Int(cursor), (0...1_000_000_000).contains(place) else {
+            throw .field("cursor", "is not one that was given out")
+        }
+        return place
+    }
 }

@@ -22,14 +22,14 @@ final class BulkEndpoints {
     }
 
     func add(to routes: Routes) {
-        routes.on(.post, "/api/inventory/bulk-adjust", role: .sell, bodyLimit: BulkEndpoints.bodyLimit) {
+        routes.on(.post, "/api/inventory/bulk-adjust", role: .stock, bodyLimit: BulkEndpoints.bodyLimit) {
             [unowned self] exchange, caller in try await adjust(exchange, caller)
         }
         routes.on(.get, "/api/inventory/bulk/{id}", role: .read) { [unowned self] exchange, _ in
             let bulk = try await find(exchange)
             exchange.reply(200, json: bulk.json(errors: try await store.errors(bulk.id)))
         }
-        routes.on(.post, "/api/inventory/bulk/{id}/rollback", role: .sell) { [unowned self] exchange, _ in
+        routes.on(.post, "/api/inventory/bulk/{id}/rollback", role: .stock) { [unowned self] exchange, _ in
             try await rollBack(exchange)
         }
     }

@@ -8,33 +8,41 @@ final class CountEndpoints {
     private let lanes: StockLanes
     private let catalogue: Catalogue
     private let warehouses: Warehouses
+    private let short: ShortHolds
+    /// Holds that an answer lists.
+    private static let mostListed = 100
 
     init(lanes: StockLanes, catalogue: Catalogue, warehouses: Warehouses) {
         self.lanes = lanes
         self.catalogue = catalogue
         self.warehouses = warehouses
+        short = ShortHolds(lanes: lanes)
     }
 
     func add(to routes: Routes) {
-        routes.on(.post, "/api/counts", role: .admin) { [unowned self] exchange, caller in
+        routes.on(.post, "/api/counts", role: .stock) { [unowned self] exchange, caller in
             var fields = try Fields(exchange.jsonBody())
             let product = try fields.string("productId", max: 64).required("productId")
             let warehouse = try fields.string("warehouseId", max: 64).required("warehouseId")
             let counted = try fields.int("counted", in: 0...ReservationDraft.largestQuantity).required("counted")
             let reason = try fields.string("reason")
+            let force = try fields.bool("force") ?? false
             try fields.finish()
-            let change = Change(kind: "count", type: "set", warehouse: warehouse, quantity: counted, reason: reason)
+            let change = Change(
+                kind: "count", type: "set", warehouse: warehouse, quantity: counted, reason: reason, force: force)
             try await apply(change, product, exchange, caller)
         }
-        routes.on(.post, "/api/inventory/{id}/write-off", role: .admin) { [unowned self] exchange, caller in
+        routes.on(.post, "/api/inventory/{id}/write-off", role: .stock) { [unowned self] exchange, caller in
             let product = exchange.parameter(0)
             var fields = try Fields(exchange.jsonBody())
             let warehouse = try fields.string("warehouseId", max: 64).required("warehouseId")
             let quantity = try fields.int("quantity", in: 1...ReservationDraft.largestQuantity).required("quantity")
             let reason = try fields.string("reason").required("reason")
+            let force = try fields.bool("force") ?? false
             try fields.finish()
             let change = Change(
-                kind: "write-off", type: "subtract", warehouse: warehouse, quantity: quantity, reason: reason)
+                kind: "write-off", type: "subtract", warehouse: warehouse, quantity: quantity, reason: reason,
+                force: force)
             try await apply(change, product, exchange, caller)
         }
     }
@@ -45,6 +53,8 @@ final class CountEndpoints {
         var warehouse: String
         var quantity: Int
         var reason: String?
+        /// Also where less is left than is reserved.
+        var force: Bool
     }
 
     private func apply(_ change: Change, _ product: String, _ exchange: Exchange, _ caller: Caller) async throws {
@@ -59,6 +69,7 @@ final class CountEndpoints {
             .init("actor", .string(caller.name)),
             .init("keepMs", .int(key == nil ? 60_000 : IdempotencyKey.keptMs)),
         ]
+        if change.force { members.append(.init("force", .bool(true))) }
         if let reason = change.reason { members.append(.init("reason", .string(reason))) }
         if let request { members.append(.init("request", .string(request))) }
         if let key = exchange.header("idempotency-key") { members.append(.init("key", .string(key.string))) }
@@ -69,22 +80,35 @@ final class CountEndpoints {
             guard result.request == request ?? "-" else {
                 throw Problem.impossible("Idempotency-Key", "was used before with another body")
             }
-            return exchange.reply(
-                201,
-                json: .object([
-                    .init("id", .string(StockID(sku: sku, suffix: suffix).description)),
-                    .init("type", .string(change.kind)), .init("previousQuantity", .int(result.previous)),
-                    .init("difference", .int(result.levels.quantity - result.previous)),
-                    .init("timestamp", .string(HoldJSON.time(result.atMs).rfc3339)),
-                    .init(
-                        "newInventory",
-                        .object(
-                            InventoryJSON.members(
-                                result.levels, sku: sku, productID: reply.productID, warehouse: change.warehouse))),
-                ]))
+            var answer: [JSONValue.Member] = [
+                .init("id", .string(StockID(sku: sku, suffix: suffix).description)),
+                .init("type", .string(change.kind)), .init("previousQuantity", .int(result.previous)),
+                .init("difference", .int(result.levels.quantity - result.previous)),
+                .init("timestamp", .string(HoldJSON.time(result.atMs).rfc3339)),
+                .init(
+                    "newInventory",
+                    .object(
+                        InventoryJSON.members(
+                            result.levels, sku: sku, productID: reply.productID, warehouse: change.warehouse))),
+            ]
+            if change.force {
+                let rows =
+                    result.levels.available < 0
+                    ? try await short.find(sku, in: change.warehouse, there: result.levels.quantity) : []
+                answer += [
+                    .init("shortHolds", .array(rows.prefix(CountEndpoints.mostListed).map(\.json))),
+                    .init("shortHoldsCount", .int(rows.count)),
+                ]
+            }
+            return exchange.reply(201, json: .object(answer))
         case "below":
+            let (there, reserved) = (reply.int(0), reply.int(1))
+            let detail =
+                change.quantity > there && change.type == "subtract"
+                ? "there are \(there)"
+                : "of \(there) there, \(reserved) are reserved: cancel reservations first, or say \"force\": true"
             throw Problem(
-                .conflict, "of \(reply.int(0)) there, \(reply.int(1)) are reserved: cancel reservations first",
+                .conflict, detail,
                 field: change.kind == "count" ? "counted" : "quantity")
         case "unknown": throw Catalogue.unknown(product)
         default: break

@@ -76,7 +76,7 @@ final class ExportEndpoints {
             if format == .csv { stream.write { CSV.append(names, to: $0) } }
             while !page.isEmpty, stream.isOpen {
                 let rows = ByteBuffer()
-                try await write(page.compactMap { SKU($0) }, rows)
+                try await write(page.compactMap { SKU(code: $0) }, rows)
                 stream.write(rows.view)
                 await stream.writable()
                 guard page.count == ExportEndpoints.pageSize else { break }

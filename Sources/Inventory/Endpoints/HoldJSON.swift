@@ -29,6 +29,7 @@ enum HoldJSON {
             if confirmed.count > 1 { write(confirmed, as: "confirmedAllocations", to: &json) }
         }
         if let set = hold.set { json.field("reservationId", set) }
+        if let other = hold.replacedBy { json.field("replacedBy", StockID(sku: sku, suffix: other).description) }
         json.endObject()
     }
 
@@ -51,10 +52,24 @@ extension Hold {
     var asMade: Hold {
         var hold = self
         hold.status = wanted > 0 ? .waiting : .active
-        if wanted > 0 { hold.parts = [] }
+        hold.parts = wanted > 0 ? [] : firstParts ?? parts
+        hold.wanted = firstWanted ?? wanted
+        hold.replacedBy = nil
         hold.expiresMs = firstExpiresMs ?? expiresMs
         hold.endedMs = nil
         hold.confirmed = nil
         return hold
+    }
+}
+
+extension Hold {
+    /// Whether it was confirmed as this asks for it; what else was confirmed is no answer to that.
+    /// - Parameters:
+    ///   - asked: how much; nil: all of it.
+    ///   - key: a repeated request comes under the same one.
+    func wasConfirmed(as asked: Int?, key: String?) -> Bool {
+        guard let confirmed else { return asked == nil || asked == quantity }
+        if let key, let confirmKey, key != confirmKey { return false }
+        return asked == confirmed.reduce(0) { $0 + $1.quantity }
     }
 }

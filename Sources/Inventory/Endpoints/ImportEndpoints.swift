@@ -23,7 +23,7 @@ final class ImportEndpoints {
         routes.on(.post, "/api/products/import", role: .admin, bodyLimit: ImportEndpoints.bodyLimit) {
             [unowned self] exchange, _ in try await products(exchange)
         }
-        routes.on(.post, "/api/inventory/import", role: .sell, bodyLimit: ImportEndpoints.bodyLimit) {
+        routes.on(.post, "/api/inventory/import", role: .stock, bodyLimit: ImportEndpoints.bodyLimit) {
             [unowned self] exchange, caller in try await stock(exchange, caller)
         }
     }

@@ -3,21 +3,18 @@ import HTTP
 import JSON
 import Services
 
-/// `/api/inventory/{id}/ledger` and `/api/inventory/reconcile`: every change there was, and whether all adds up.
+/// `/api/inventory/{id}/ledger`: every change there was.
 final class LedgerEndpoints {
     private let lanes: StockLanes
     private let catalogue: Catalogue
     private let products: ProductStore
     private let ledger: LedgerReader
-    private let reconciler: Reconciler
-    private static let mostProducts = 1000
 
     init(lanes: StockLanes, catalogue: Catalogue, products: ProductStore) {
         self.lanes = lanes
         self.catalogue = catalogue
         self.products = products
         ledger = LedgerReader(lanes: lanes)
-        reconciler = Reconciler(lanes: lanes)
     }
 
     func add(to routes: Routes) {
@@ -28,9 +25,6 @@ final class LedgerEndpoints {
             if exchange.queryItem("replay") == "true" { return try await replay(sku, exchange) }
             try await list(sku, exchange)
         }
-        routes.on(.post, "/api/inventory/reconcile", role: .admin) { [unowned self] exchange, caller in
-            try await reconcile(exchange, caller)
-        }
     }
 
     /// Newest first; `warehouseId`, `from` and `to` choose among them.
@@ -39,10 +33,7 @@ final class LedgerEndpoints {
         let from = try LedgerEndpoints.time(exchange, "from")
         let to = try LedgerEndpoints.time(exchange, "to")
         let warehouse = exchange.queryItem("warehouseId")
-        if let cursor = page.cursor, cursor.split(separator: "-").compactMap({ UInt64($0) }).count != 2 {
-            throw Problem.field("cursor", "is none of ours")
-        }
-        let end = page.cursor.map { "(" + $0 } ?? to.map { String($0) } ?? "+"
+        let end = try page.newestEntry(to.map { String($0) } ?? "+")
         let entries = try await ledger.page(sku, from: from, to: end, limit: page.limit)
         exchange.beginReply(200)
         if entries.count == page.limit, let last = entries.last {
@@ -69,47 +60,6 @@ final class LedgerEndpoints {
             ])
         }
         exchange.reply(200, json: .object([.init("sku", .string(sku.text)), .init("warehouses", .array(rows))]))
-    }
-
-    /// `productId` for one product; else a part of all, 1000 at a time: `cursor` in the answer says where to go on.
-    private func reconcile(_ exchange: Exchange, _ caller: Caller) async throws {
-        var fields = try exchange.body.isEmpty ? Fields(.object([])) : Fields(exchange.jsonBody())
-        let product = try fields.string("productId", max: 64)
-        let repairs = try fields.bool("repair") ?? false
-        let cursor = try fields.string("cursor", max: 64)
-        try fields.finish()
-        var names: [SKU]
-        var next: String?
-        if let product {
-            names = [try await catalogue.sku(product)]
-        } else {
-            let texts = try await products.names(after: cursor, limit: LedgerEndpoints.mostProducts)
-            names = texts.compactMap { SKU($0) }
-            if texts.count == LedgerEndpoints.mostProducts { next = texts.last }
-        }
-        var checked = 0
-        var rows: [JSONValue] = []
-        for sku in names {
-            guard let drifts = try await reconciler.reconcile(sku, repairs: repairs, actor: caller.name) else {
-                if product != nil { throw Catalogue.unknown(sku.text) }
-                continue
-            }
-            checked += 1
-            for drift in drifts { rows.append(LedgerEndpoints.json(drift, sku, isRepaired: repairs)) }
-        }
-        var members: [JSONValue.Member] = [
-            .init("checked", .int(checked)), .init("drifts", .int(rows.count)), .init("drift", .array(rows)),
-        ]
-        if let next { members.append(.init("cursor", .string(next))) }
-        exchange.reply(200, json: .object(members))
-    }
-
-    private static func json(_ drift: Reconciler.Drift, _ sku: SKU, isRepaired: Bool) -> JSONValue {
-        .object([
-            .init("sku", .string(sku.text)), .init("warehouseId", .string(drift.warehouse)),
-            .init("counters", drift.counters.json), .init("ledger", drift.ledger.json),
-            .init("expected", drift.expected.json), .init("repaired", .bool(isRepaired)),
-        ])
     }
 
     private static func time(_ exchange: Exchange, _ name: StaticString) throws -> Int? {

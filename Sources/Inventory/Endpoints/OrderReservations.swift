@@ -26,8 +26,10 @@ final class OrderReservations {
         let request = key.map { String($0.bodyDigest.prefix(16)) }
         var skus: [SKU] = []
         var wants: [SKU: [ReserveStep.Want]] = [:]
-        for (i, line) in draft.lines.enumerated() {
-            let sku = try await catalogue.sku(line.product)
+        let named = try await together(draft.lines, on: exchange.loop) { [catalogue] in
+            try await catalogue.sku($0.product)
+        }
+        for (i, (line, sku)) in zip(draft.lines, named).enumerated() {
             if wants[sku] == nil { skus.append(sku) }
             add(try await want(line, i), to: &wants[sku, default: []])
         }
@@ -51,6 +53,7 @@ final class OrderReservations {
                 .conflict, "Insufficient inventory of \(skus[place]): \(available) could be had", field: "lines")
         case .unknown(let place): throw Catalogue.unknown(skus[place].text)
         case .past: throw Problem.field("expiresAt", "has passed")
+        case .far: throw Problem.field("expiresAt", "must be at most 30 days away")
         default: throw Problem(.internalError, "the stock gave an answer that does not belong here")
         }
     }
@@ -93,12 +96,23 @@ final class OrderReservations {
     private func step(_ step: OrderStep, _ id: StockID, _ exchange: Exchange, _ actor: String = "") async throws {
         guard let skus = try await store.skus(id.suffix) else { throw OrderReservations.missing(id) }
         switch try await store.perform(step, suffix: id.suffix, skus: skus, actor: actor) {
-        case .done(let whole), .same(let whole): reply(200, whole, to: exchange)
+        case .same(let whole):
+            if case .confirm(let parts) = step, !whole.wasConfirmed(as: parts) {
+                throw Problem(
+                    .conflict, "other parts of the reservation were confirmed, and the rest was given back",
+                    field: "lines")
+            }
+            reply(200, whole, to: exchange)
+        case .done(let whole): reply(200, whole, to: exchange)
+        case .lacking(let place):
+            let name = place.map { " of \(skus[$0])" } ?? ""
+            throw Problem(.conflict, "less is there\(name) than is reserved")
         case .state(let whole): throw Problem(.conflict, "the reservation is \(whole.status.rawValue)")
         case .more(let place, let held):
             throw Problem(.conflict, "the reservation holds \(held) of \(skus[place]) there", field: "lines")
         case .missing, .unknown: throw OrderReservations.missing(id)
         case .past: throw Problem.field("expiresAt", "has passed")
+        case .far: throw Problem.field("expiresAt", "must be at most 30 days away")
         default: throw Problem(.internalError, "the stock gave an answer that does not belong here")
         }
     }
@@ -181,6 +195,25 @@ extension OrderReservation {
         whole.expiresMs = firstExpiresMs ?? expiresMs
         whole.lines = lines.map { Line(sku: $0.sku, productID: $0.productID, hold: $0.hold.asMade) }
         return whole
+    }
+}
+
+extension OrderReservation {
+    /// Whether it was confirmed as this asks for it.
+    /// - Parameter parts: of each line, how much from which warehouse; nil: all of it.
+    fileprivate func wasConfirmed(as parts: [[String: Int]]?) -> Bool {
+        guard parts?.count ?? lines.count == lines.count else { return false }
+        return lines.enumerated().allSatisfy { place, line in
+            let taken = line.hold.confirmed ?? line.hold.parts
+            let asked = parts?[place] ?? line.hold.parts.byWarehouse
+            return taken.byWarehouse.filter { $0.value > 0 } == asked.filter { $0.value > 0 }
+        }
+    }
+}
+
+extension [Hold.Part] {
+    fileprivate var byWarehouse: [String: Int] {
+        Dictionary(map { ($0.warehouse, $0.quantity) }) { $0 + $1 }
     }
 }
 

@@ -6,7 +6,7 @@ import Services
 
 /// `/api/products`: what there is stock of.
 final class ProductEndpoints {
-    private let store: ProductStore
+    let store: ProductStore
     private let catalogue: Catalogue
 
     init(store: ProductStore, catalogue: Catalogue) {
@@ -17,9 +17,8 @@ final class ProductEndpoints {
     func add(to routes: Routes) {
         routes.on(.post, "/api/products", role: .admin) { [unowned self] exchange, caller in
             let key = try IdempotencyKey(exchange, caller: caller)
-            // Under a key the id is the same each time, so a repeated request finds its own product.
-            let id = ProductEndpoints.uuid(key?.name ?? RandomID.hex(bytes: 16))
-            let product = try Product(exchange.jsonBody(), id: id)
+            var product = try Product(exchange.jsonBody(), id: "")
+            product.id = ProductEndpoints.id(of: product.sku, key)
             try await KeyClaims.claim(key, store.keys, store.context.redis)
             let made = try await store.create(product)
             reply(201, made, to: exchange)
@@ -51,7 +50,7 @@ final class ProductEndpoints {
         let category = exchange.queryItem("category")
         let names = try await store.names(after: page.cursor, limit: page.limit)
         var products: [JSONValue] = []
-        for product in try await store.find(names.compactMap { SKU($0) }).compactMap({ $0 })
+        for product in try await store.find(names.compactMap { SKU(code: $0) }).compactMap({ $0 })
         where category == nil || product.category == category {
             products.append(product.json)
         }
@@ -70,6 +69,17 @@ final class ProductEndpoints {
         exchange.addHeader("ETag", "\"\(product.version)\"")
         if status == 201 { exchange.addHeader("Location", "/api/products/\(product.id)") }
         exchange.finishReply(contentType: "application/json") { product.json.write(to: $0) }
+    }
+
+    /// Under a key a SKU's id is the same each time, so a repeated request finds its own product; another SKU's is another
+    /// one, since the key may come again after its time.
+    private static func id(of sku: SKU, _ key: IdempotencyKey?) -> String {
+        guard let key else { return uuid(RandomID.hex(bytes: 16)) }
+        let scope = ByteBuffer()
+        scope.append("\(key.name)\n\(sku.text)")
+        let text = ByteBuffer(capacity: 64)
+        SHA256.hash(scope.view).withByteView { text.append(hex: $0.slice(0, 16)) }
+        return uuid(text.view.string)
     }
 
     /// 32 hex digits as a UUID (RFC 9562, version 8: its bits are of our own making).

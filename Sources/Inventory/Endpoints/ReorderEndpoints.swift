@@ -39,10 +39,9 @@ final class ReorderEndpoints {
         }
         let page = try Page(exchange)
         let names = try await products.names(after: page.cursor, limit: page.limit)
-        var rows: [JSONValue] = []
-        for sku in names.compactMap({ SKU($0) }) {
-            if let row = try await advice(sku, days) { rows.append(row) }
-        }
+        let rows = try await inParts(names.compactMap { SKU(code: $0) }, of: 20, on: exchange.loop) { [self] sku in
+            try await advice(sku, days)
+        }.compactMap { $0 }
         exchange.beginReply(200)
         if names.count == page.limit, let last = names.last {
             page.addNextLink(last, to: exchange, keeping: ["days"])
@@ -57,7 +56,7 @@ final class ReorderEndpoints {
         for series in byWarehouse.values { for i in daily.indices { daily[i] += series[i] } }
         // Days before the first one with any demand say nothing of the product.
         let known = Demand(daily: Array(daily.drop { $0 == 0 }))
-        let position = levels.byWarehouse.values.reduce(0) { $0 + $1.available + $1.inTransit }
+        let position = levels.byWarehouse.values.reduce(0) { $0.plus($1.available).plus($1.inTransit) }
         let leadTimeDays = product.leadTimeDays ?? ReorderEndpoints.standardLeadTimeDays
         var members: [JSONValue.Member] = [
             .init("productId", .string(product.id)), .init("sku", .string(sku.text)), .init("days", .int(days)),
@@ -74,13 +73,14 @@ final class ReorderEndpoints {
             product.minStockLevel,
             Demand.reorderPoint(forecast, leadTimeDays: leadTimeDays, safetyStock: product.safetyStock))
         let isDue = position <= point
+        let lacking = max(product.maxStockLevel, point).plus(-max(position, -Int.max))
         members += [
             .init("method", .string("simple exponential smoothing, alpha \(Demand.smoothing)")),
             .init("forecastPerDay", .double(forecast.perDay)),
             .init("meanAbsoluteError", .double(forecast.meanAbsoluteError)),
             .init("meanAbsolutePercentageError", forecast.meanAbsolutePercentageError.map { .double($0) } ?? .null),
             .init("reorderPoint", .int(point)), .init("shouldReorder", .bool(isDue)),
-            .init("suggestedQuantity", .int(isDue ? max(0, max(product.maxStockLevel, point) - position) : 0)),
+            .init("suggestedQuantity", .int(isDue ? Demand.order(lacking, unitsPerOrder: product.unitsPerOrder) : 0)),
         ]
         return .object(members)
     }
@@ -124,12 +124,14 @@ final class ReorderEndpoints {
     }
 
     /// Units that left for customers, by warehouse and day (the last `days` times 24 hours), oldest first: confirmed
-    /// reservations and what was subtracted by hand; counts, write-offs and transfers are none.
+    /// reservations and what was subtracted by hand; counts, quantities that were set, write-offs and transfers are none.
     private func demand(_ sku: SKU, _ days: Int) async throws -> [String: [Double]] {
         let startMs = try await lanes.nowMs(of: lanes.keys.ledger(sku)) - days * ReorderEndpoints.dayMs
         var demand: [String: [Double]] = [:]
         try await ledger.forEach(sku, sinceMs: startMs) { entry in
-            guard entry.type == "confirm" || entry.type == "adjust", entry.change.quantity < 0 else { return }
+            guard entry.type == "confirm" || entry.type == "adjust", !entry.isSet, entry.change.quantity < 0 else {
+                return
+            }
             let day = min(days - 1, (entry.atMs - startMs) / ReorderEndpoints.dayMs)
             demand[entry.warehouse, default: [Double](repeating: 0, count: days)][day] -= Double(entry.change.quantity)
         }

@@ -6,11 +6,11 @@ import Services
 
 /// `/api/reservations`: holding stock of one product, and what becomes of the hold.
 final class ReservationEndpoints {
-    private let lanes: StockLanes
+    let lanes: StockLanes
     private let catalogue: Catalogue
-    private let warehouses: Warehouses
+    let warehouses: Warehouses
     private let reader: HoldReader
-    private let orders: OrderReservations
+    let orders: OrderReservations
 
     init(lanes: StockLanes, catalogue: Catalogue, warehouses: Warehouses) {
         self.lanes = lanes
@@ -40,6 +40,9 @@ final class ReservationEndpoints {
                 try end(exchange, caller, step)
             }
         }
+        routes.on(.put, "/api/reservations/{id}", role: .sell) { [unowned self] exchange, caller in
+            try await resize(exchange, caller)
+        }
         routes.on(.put, "/api/reservations/{id}/extend", role: .sell) { [unowned self] exchange, caller in
             try await extend(exchange, caller)
         }
@@ -62,6 +65,8 @@ final class ReservationEndpoints {
         step.priority = draft.priority
         step.request = key.map { String($0.bodyDigest.prefix(16)) }
         step.waitsForStock = draft.waitsForStock
+        step.waitMs = draft.waitMs
+        step.replaces = draft.replaces.map(\.suffix)
         step.actor = caller.name
         step.key = exchange.header("idempotency-key")?.string
         // Nearly always all of it is known here already.
@@ -70,11 +75,13 @@ final class ReservationEndpoints {
         {
             step.wants = [wants]
             step.kept = kept(wants, step.priority)
+            try ReservationEndpoints.check(draft.replaces, sku)
             return submit(step, sku, exchange)
         }
         later(exchange) { [self] in
             let sku = try await catalogue.sku(draft.product)
             if case .warehouse(let id) = draft.source { _ = try await warehouses.require(id) }
+            try ReservationEndpoints.check(draft.replaces, sku)
             guard let wants = try wants(draft, warehouses.set) else { throw Catalogue.unknown(draft.product) }
             step.wants = [wants]
             step.kept = kept(wants, step.priority)
@@ -88,8 +95,15 @@ final class ReservationEndpoints {
         }
     }
 
+    /// What is replaced is given back in the same step, so it must be of the same product.
+    private static func check(_ replaced: [StockID], _ sku: SKU) throws {
+        for (i, id) in replaced.enumerated() where id.sku != sku {
+            throw Problem.field("replaces[\(i)]", "must be the id of a reservation of \(sku)")
+        }
+    }
+
     /// Goes on after what has to be looked up.
-    private func later(_ exchange: Exchange, _ body: @escaping () async throws -> Void) {
+    func later(_ exchange: Exchange, _ body: @escaping () async throws -> Void) {
         let log = lanes.context.log
         exchange.loop.spawn {
             do { try await body() } catch { ProblemReply.send(error, to: exchange, log: log) }
@@ -141,13 +155,22 @@ final class ReservationEndpoints {
         case .short(let available):
             replyShort(available, step.wants.reduce(0) { $0 + $1.quantity }, to: exchange)
         case .past: throw Problem.field("expiresAt", "has passed")
+        case .far: throw Problem.field("expiresAt", "must be at most 30 days away")
+        case .other(let reply) where reply.word == "replaced" && reply.rest.count == 2:
+            let id = StockID(sku: sku, suffix: reply.rest[0])
+            switch reply.rest[1] {
+            case "missing": throw Problem(.conflict, "there is no reservation \(id)", field: "replaces")
+            case "line":
+                throw Problem(.conflict, "\(id) is a line of a reservation over several products", field: "replaces")
+            default: throw Problem(.conflict, "the reservation \(id) is \(reply.rest[1])", field: "replaces")
+            }
         case .unknown: throw Catalogue.unknown(sku.text)
         case .failed(let error): throw error
         default: throw Problem(.internalError, "the stock gave an answer that does not belong here")
         }
     }
 
-    private static func replyShort(_ available: Int, _ requested: Int, to exchange: Exchange) {
+    static func replyShort(_ available: Int, _ requested: Int, to exchange: Exchange) {
         exchange.beginReply(409)
         exchange.addHeader("Cache-Control", "no-store")
         exchange.finishReply(contentType: "application/problem+json") { body in
@@ -160,66 +183,6 @@ final class ReservationEndpoints {
         }
     }
 
-    // MARK: Ending
-
-    private func end(_ exchange: Exchange, _ caller: Caller, _ make: (HoldStep) -> StockStep) throws {
-        let id = try ReservationEndpoints.id(exchange)
-        let isConfirm = if case .confirm = make(HoldStep(suffix: "")) { true } else { false }
-        guard let sku = id.sku else {
-            return later(exchange) { [orders] in
-                if isConfirm {
-                    try await orders.confirm(id, exchange, caller)
-                } else {
-                    try await orders.cancel(id, exchange, caller)
-                }
-            }
-        }
-        var step = HoldStep(suffix: id.suffix)
-        step.actor = caller.name
-        step.key = exchange.header("idempotency-key")?.string
-        if !exchange.body.isEmpty {
-            var fields = try Fields(exchange.jsonBody())
-            if isConfirm {
-                step.quantity = try fields.int("quantity", in: 1...ReservationDraft.largestQuantity)
-            } else {
-                step.reason = try fields.string("reason")
-            }
-            try fields.finish()
-        }
-        let log = lanes.context.log
-        lanes.submit(make(step), on: sku) { answer in
-            do { try ReservationEndpoints.replyEnded(answer, id, sku, to: exchange) } catch {
-                ProblemReply.send(error, to: exchange, log: log)
-            }
-        }
-    }
-
-    private func extend(_ exchange: Exchange, _ caller: Caller) async throws {
-        let id = try ReservationEndpoints.id(exchange)
-        guard let sku = id.sku else { return try await orders.extend(id, exchange, caller) }
-        var fields = try Fields(exchange.jsonBody())
-        let end = try fields.holdEnd().required("expiresInMs")
-        let members = [JSONValue.Member("op", .string("extend")), .init("id", .string(id.suffix)), end.member]
-        try fields.finish()
-        let reply = try await lanes.perform(.object(members), on: sku)
-        try ReservationEndpoints.replyEnded(StockAnswer(reply, suffix: id.suffix), id, sku, to: exchange)
-    }
-
-    private static func replyEnded(_ answer: StockAnswer, _ id: StockID, _ sku: SKU, to exchange: Exchange) throws {
-        switch answer {
-        case .done(let hold, let productID), .same(let hold, let productID):
-            reply(200, hold, sku, productID, to: exchange)
-        case .state(let hold, _): throw Problem(.conflict, "the reservation is \(hold.status.rawValue)")
-        case .line(let set):
-            throw Problem(.conflict, "this is a line of the reservation \(set), which is confirmed or cancelled whole")
-        case .more(let held): throw Problem(.conflict, "the reservation holds \(held)", field: "quantity")
-        case .past: throw Problem.field("expiresAt", "has passed")
-        case .missing, .unknown: throw missing(id)
-        case .failed(let error): throw error
-        default: throw Problem(.internalError, "the stock gave an answer that does not belong here")
-        }
-    }
-
     // MARK: Reading
 
     private func list(_ exchange: Exchange) async throws {
@@ -228,10 +191,9 @@ final class ReservationEndpoints {
         }
         let ids = try await reader.ids(ofOrder: order)
         let holds = try await reader.holds(ids, ofOrder: order)
-        var wholes: [OrderReservation] = []
-        for id in ids where id.sku == nil {
-            if let whole = try await orders.find(id), whole.orderID == order { wholes.append(whole) }
-        }
+        let wholes = try await together(ids.filter { $0.sku == nil }, on: exchange.loop) { [orders] id in
+            try await orders.find(id)
+        }.compactMap { $0 }.filter { $0.orderID == order }
         exchange.reply(200) { json in
             json.beginObject()
             json.beginArray("reservations")
@@ -244,7 +206,7 @@ final class ReservationEndpoints {
 
     // MARK: What they share
 
-    private static func id(_ exchange: Exchange) throws -> StockID {
+    static func id(_ exchange: Exchange) throws -> StockID {
         let text = exchange.parameter(0)
         guard let id = StockID(text) else {
             throw Problem(.notFound, "there is no reservation \(text.prefix(100))")
@@ -252,9 +214,9 @@ final class ReservationEndpoints {
         return id
     }
 
-    private static func missing(_ id: StockID) -> Problem { Problem(.notFound, "there is no reservation \(id)") }
+    static func missing(_ id: StockID) -> Problem { Problem(.notFound, "there is no reservation \(id)") }
 
-    private static func reply(_ status: Int, _ hold: Hold, _ sku: SKU, _ productID: String, to exchange: Exchange) {
+    static func reply(_ status: Int, _ hold: Hold, _ sku: SKU, _ productID: String, to exchange: Exchange) {
         exchange.reply(status) { HoldJSON.write(hold, sku: sku, productID: productID, to: &$0) }
     }
 }

@@ -12,10 +12,28 @@ enum ReservationParser {
     }
 
     static func parse(_ body: ByteView) throws -> Request {
+        do { return try read(body) } catch {
+            // Whatever stands before `lines` is read as that of a reservation over several products.
+            if (try? hasLines(body)) == true { return .lines }
+            throw error
+        }
+    }
+
+    private static func hasLines(_ body: ByteView) throws -> Bool {
         var reader = JSONReader(body)
-        var found = Found()
         try reader.beginObject()
         while let key = try reader.nextKey() {
+            if key == "lines" { return true }
+            try reader.skip()
+        }
+        return false
+    }
+
+    private static func read(_ body: ByteView) throws -> Request {
+        var reader = JSONReader(body)
+        var found = Found()
+        var keys = try reader.beginObject()
+        while let key = try reader.nextKey(&keys) {
             // Null stands for absent.
             if try reader.peekKind == .null {
                 try reader.readNull()
@@ -40,6 +58,10 @@ enum ReservationParser {
         var end: ReserveStep.End?
         var priority = 0
         var waits = false
+        var waitMs: Int?
+        var replaces: [StockID] = []
+        /// Which members there were, a bit each.
+        private var seen = 0
         var allocation: String?
         var byDistance = false
         var near: Warehouse.Coordinates?
@@ -47,37 +69,57 @@ enum ReservationParser {
 
         mutating func read(_ key: JSONText, _ reader: inout JSONReader) throws {
             if key == "productId" {
+                try once(0, "productId")
                 product = try text(&reader, "productId", longest: 64)
             } else if key == "warehouseId" {
+                try once(1, "warehouseId")
                 warehouse = try text(&reader, "warehouseId", longest: 64)
             } else if key == "quantity" {
+                try once(2, "quantity")
                 quantity = try int(&reader, "quantity", 1...ReservationDraft.largestQuantity)
             } else if key == "orderId" {
+                try once(3, "orderId")
                 order = try text(&reader, "orderId", longest: 128)
             } else if key == "expiresAt" {
-                let text = try text(&reader, "expiresAt", longest: 64)
-                guard let time = text.withByteView({ Timestamp(rfc3339: $0) }) else {
-                    throw Problem.field("expiresAt", "must be a time such as 2026-11-23T10:00:00Z, with its offset")
-                }
-                try end(.at(Int(time.us / 1000)))
+                try once(4, "expiresAt")
+                try end(ReservationDraft.end(text(&reader, "expiresAt", longest: 64)))
             } else if key == "expiresInMs" {
-                try end(.after(int(&reader, "expiresInMs", 1...ReservationDraft.longestHoldMs)))
+                try once(5, "expiresInMs")
+                try end(.after(duration(&reader, "expiresInMs")))
             } else if key == "priority" {
+                try once(6, "priority")
                 priority = try int(&reader, "priority", 0...ReservationDraft.mostPriority)
             } else if key == "backorder" {
+                try once(7, "backorder")
                 waits = try reader.readBool()
+            } else if key == "maxWaitMs" {
+                try once(8, "maxWaitMs")
+                waitMs = try duration(&reader, "maxWaitMs")
+            } else if key == "replaces" {
+                try once(9, "replaces")
+                replaces = try ids(&reader)
             } else if key == "durability" {
+                try once(10, "durability")
                 let words = Durability.allCases.map(\.rawValue)
                 durability = Durability(rawValue: try word(&reader, "durability", words)) ?? .memory
             } else if key == "allocation" {
+                try once(11, "allocation")
                 allocation = try word(&reader, "allocation", ["any", "split"])
             } else if key == "order" {
+                try once(12, "order")
                 byDistance = try word(&reader, "order", ["priority", "distance"]) == "distance"
             } else if key == "near" {
+                try once(13, "near")
                 near = try coordinates(&reader)
             } else {
                 throw Problem.field(key.string, "is not a field that is known here")
             }
+        }
+
+        /// A member that stands there twice says two things.
+        private mutating func once(_ place: Int, _ name: String) throws {
+            guard seen & 1 << place == 0 else { throw Problem.field(name, "must not stand there twice") }
+            seen |= 1 << place
         }
 
         private mutating func end(_ end: ReserveStep.End) throws {
@@ -100,6 +142,10 @@ enum ReservationParser {
             draft.orderID = order
             draft.priority = priority
             draft.waitsForStock = waits
+            draft.waitMs = waitMs
+            draft.replaces = replaces
+            if waitMs != nil, !waits { throw Problem.field("maxWaitMs", "is for a backorder only") }
+            if waits, !replaces.isEmpty { throw Problem.field("replaces", "can't stand beside backorder") }
             draft.durability = durability
             if let end { draft.end = end }
             return draft
@@ -122,6 +168,36 @@ enum ReservationParser {
         return text
     }
 
+    /// Milliseconds, or a length such as `15m`.
+    private static func duration(_ reader: inout JSONReader, _ name: String) throws -> Int {
+        let range = 1...ReservationDraft.longestHoldMs
+        guard try reader.peekKind == .string else { return try int(&reader, name, range) }
+        guard let ms = DurationText.parseMs(try reader.readString().string) else {
+            throw Problem.field(
+                name, "must be milliseconds or a length such as \"250ms\", \"30s\", \"5m\", \"1h\", \"7d\"")
+        }
+        guard range.contains(ms) else {
+            throw Problem.field(name, "must be from \(range.lowerBound) to \(range.upperBound) ms, not \(ms)")
+        }
+        return ms
+    }
+
+    private static func ids(_ reader: inout JSONReader) throws -> [StockID] {
+        var ids: [StockID] = []
+        try reader.beginArray()
+        while try reader.nextElement() {
+            let name = "replaces[\(ids.count)]"
+            guard let id = StockID(try text(&reader, name, longest: 512)), !ids.contains(id) else {
+                throw Problem.field(name, "must be the id of another reservation")
+            }
+            guard ids.count < ReservationDraft.mostReplaced else {
+                throw Problem.field("replaces", "must have at most \(ReservationDraft.mostReplaced) elements")
+            }
+            ids.append(id)
+        }
+        return ids
+    }
+
     private static func int(_ reader: inout JSONReader, _ name: String, _ range: ClosedRange<Int>) throws -> Int {
         let value = try reader.readInt()
         guard range.contains(value) else {
@@ -139,8 +215,8 @@ enum ReservationParser {
     private static func coordinates(_ reader: inout JSONReader) throws -> Warehouse.Coordinates {
         var latitude: Double?
         var longitude: Double?
-        try reader.beginObject()
-        while let key = try reader.nextKey() {
+        var keys = try reader.beginObject()
+        while let key = try reader.nextKey(&keys) {
             if key == "latitude" {
                 latitude = try reader.readDouble()
             } else if key == "longitude" {

@@ -21,7 +21,7 @@ final class StockEndpoints {
 
     func add(to routes: Routes) {
         routes.on(.get, "/api/inventory/{id}", role: .read) { [unowned self] exchange, _ in try await show(exchange) }
-        routes.on(.post, "/api/inventory/{id}/adjust", role: .sell) { [unowned self] exchange, caller in
+        routes.on(.post, "/api/inventory/{id}/adjust", role: .stock) { [unowned self] exchange, caller in
             try await adjust(exchange, caller)
         }
     }
@@ -47,8 +47,8 @@ final class StockEndpoints {
         let others = stock.byWarehouse.keys.filter { warehouses.set.byID[$0] == nil }.sorted()
         for id in warehouses.set.byPriority.map(\.id) + others {
             let levels = stock.byWarehouse[id] ?? StockLevels()
-            totals.quantity += levels.quantity
-            totals.reserved += levels.reserved
+            totals.quantity = totals.quantity.plus(levels.quantity)
+            totals.reserved = totals.reserved.plus(levels.reserved)
             rows.append(
                 .object(
                     InventoryJSON.members(

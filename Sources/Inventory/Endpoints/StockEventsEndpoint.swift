@@ -46,8 +46,7 @@ final class StockEventsEndpoint {
         let key = lanes.keys.events
         var start = "0-0"
         if let header = exchange.header("last-event-id")?.string {
-            let parts = header.split(separator: "-", omittingEmptySubsequences: false)
-            guard parts.count == 2, parts.allSatisfy({ UInt64($0) != nil }) else {
+            guard StreamID(header) != nil else {
                 throw Problem.field("Last-Event-ID", "is not one that was given out")
             }
             start = header

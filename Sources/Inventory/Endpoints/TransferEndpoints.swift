@@ -21,7 +21,7 @@ final class TransferEndpoints {
     }
 
     func add(to routes: Routes) {
-        routes.on(.post, "/api/transfers", role: .admin) { [unowned self] exchange, caller in
+        routes.on(.post, "/api/transfers", role: .stock) { [unowned self] exchange, caller in
             try await create(exchange, caller)
         }
         routes.on(.get, "/api/transfers", role: .read) { [unowned self] exchange, _ in try await list(exchange) }
@@ -31,7 +31,7 @@ final class TransferEndpoints {
             exchange.reply(200, json: transfer.json(productID: try await productID(sku)))
         }
         for (word, status) in [("ship", Transfer.Status.inTransit), ("receive", .received), ("cancel", .cancelled)] {
-            routes.on(.put, "/api/transfers/{id}/\(word)", role: .admin) { [unowned self] exchange, caller in
+            routes.on(.put, "/api/transfers/{id}/\(word)", role: .stock) { [unowned self] exchange, caller in
                 try await move(exchange, caller, to: status)
             }
         }
@@ -88,11 +88,11 @@ final class TransferEndpoints {
             .init("op", .string("move")), .init("id", .string(id.suffix)), .init("to", .string(status.rawValue)),
             .init("actor", .string(caller.name)),
         ]
+        var arrived: Int?
         if !exchange.body.isEmpty {
             var fields = try Fields(exchange.jsonBody())
-            if status == .received, let n = try fields.int("quantity", in: 0...ReservationDraft.largestQuantity) {
-                operation.append(.init("n", .int(n)))
-            }
+            if status == .received { arrived = try fields.int("quantity", in: 0...ReservationDraft.largestQuantity) }
+            if let arrived { operation.append(.init("n", .int(arrived))) }
             if let reason = try fields.string("reason") { operation.append(.init("reason", .string(reason))) }
             try fields.finish()
         }
@@ -100,8 +100,17 @@ final class TransferEndpoints {
         switch reply.word {
         case "done", "same":
             guard let transfer = Transfer(reply.fields, sku: sku, suffix: id.suffix) else { break }
+            let received = transfer.received ?? transfer.quantity
+            // What was received then is no answer to other goods.
+            if reply.word == "same", status == .received, arrived ?? transfer.quantity != received {
+                throw Problem(
+                    .conflict, "\(received) of the transfer's \(transfer.quantity) were received, and it has ended",
+                    field: "quantity")
+            }
             return exchange.reply(200, json: transfer.json(productID: reply.productID))
         case "state": throw Problem(.conflict, "the transfer is \(reply.fields["status"] ?? "")")
+        case "lacking":
+            throw Problem(.conflict, "only \(reply.int(0)) are there: less than is reserved", field: "quantity")
         case "more": throw Problem(.conflict, "the transfer is of \(reply.int(0))", field: "quantity")
         case "missing", "unknown": throw TransferEndpoints.missing(id)
         default: break
@@ -132,17 +141,15 @@ final class TransferEndpoints {
             }
             status = known
         }
-        guard let start = Int(page.cursor ?? "0"), start >= 0 else { throw Problem.field("cursor", "is none of ours") }
+        let start = try page.place()
         let key = lanes.keys.transfers
         let names =
             try await send(["ZREVRANGE", key, String(start), String(start + page.limit - 1)], key).strings ?? []
-        var found: [JSONValue] = []
-        for id in names.compactMap({ StockID($0) }) {
-            guard let sku = id.sku, wanted == nil || sku == wanted, let transfer = try await find(id, sku),
-                status == nil || transfer.status == status
-            else { continue }
-            found.append(transfer.json(productID: try await productID(sku)))
-        }
+        let found = try await inParts(names.compactMap { StockID($0) }, on: exchange.loop) { [self] id -> JSONValue? in
+            guard let sku = id.sku, wanted == nil || sku == wanted else { return nil }
+            guard let transfer = try await find(id, sku), status == nil || transfer.status == status else { return nil }
+            return transfer.json(productID: try await productID(sku))
+        }.compactMap { $0 }
         exchange.beginReply(200)
         if names.count == page.limit {
             page.addNextLink(String(start + names.count), to: exchange, keeping: ["productId", "status"])

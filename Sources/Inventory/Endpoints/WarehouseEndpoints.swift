@@ -44,14 +44,24 @@ final class WarehouseEndpoints {
             let match = try exchange.ifMatch()
             let known = try await find(exchange)
             try match.check(known.version)
-            if let sku = try await products.firstWithStock(in: known.id) {
-                throw Problem(.conflict, "there is stock of \(sku) in \(known.id)")
-            }
-            try await store.delete(known.id, version: known.version)
+            try await checkIsEmpty(known.id)
+            try await store.close(known.id, version: known.version)
             _ = try await reread()
+            // Somebody may have put stock there since it was looked at; whoever does so later is found by the feed.
+            do { try await checkIsEmpty(known.id) } catch {
+                try await store.open(known.id)
+                _ = try await reread()
+                throw error
+            }
             exchange.change = Change(known.id, before: known.version)
             exchange.beginReply(204)
             exchange.finishReply()
+        }
+    }
+
+    private func checkIsEmpty(_ id: String) async throws {
+        if let sku = try await products.firstWithStock(in: id) {
+            throw Problem(.conflict, "there is stock of \(sku) in \(id), or on its way from or to it")
         }
     }
 

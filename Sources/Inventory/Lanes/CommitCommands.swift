@@ -44,7 +44,7 @@ final class CommitCommands {
         scratch.removeAll()
         scratch.append(start)
         scratch.append(UInt8(ascii: "{"))
-        scratch.append(sku.text)
+        scratch.append(sku.code)
         scratch.append(UInt8(ascii: "}"))
         if let rest {
             scratch.append(UInt8(ascii: ":"))

@@ -99,11 +99,12 @@ extension GroupCommit {
     /// Tells the sweepers when something of a SKU is due.
     private func announce(_ sku: SKU, _ ms: Int) {
         ahead.writer.command(5)
+        announcedMs = min(announcedMs, ms)
         ahead.writer.argument("ZADD" as StaticString)
         ahead.writer.argument(keys.due(sku))
         ahead.writer.argument("LT" as StaticString)
         ahead.writer.argument(decimal: ms)
-        ahead.writer.argument(sku.text)
+        ahead.writer.argument(sku.code)
         ahead.end()
     }
 

@@ -26,6 +26,8 @@ final class GroupCommit {
     let commands = CommitCommands()
     /// What is written before it: indexes, which may name too much but never too little.
     let ahead = CommitCommands()
+    /// When the first of what it announces is due (ms).
+    var announcedMs = Int.max
     var nowMs = 0
     /// A given time for ledger entries; nil for Redis's own.
     var givenNowMs: Int?
@@ -45,6 +47,7 @@ final class GroupCommit {
     func begin() {
         commands.removeAll()
         ahead.removeAll()
+        announcedMs = .max
         subjects.removeAll(keepingCapacity: true)
     }
 
@@ -77,13 +80,14 @@ final class GroupCommit {
     private func reserve(_ step: ReserveStep, _ subject: Int, _ earlier: Hold?) -> Verdict {
         if earlier?.status == .void { return .leave }
         if let earlier { return .answer(.existing(earlier, productID: subjects[subject].state.productID)) }
-        guard step.wants.count == 1, !step.wants[0].split else { return .leave }
+        guard step.wants.count == 1, !step.wants[0].split, step.replaces.isEmpty else { return .leave }
         let expiresMs: Int
         switch step.end {
         case .at(let ms): expiresMs = ms
         case .after(let ms): expiresMs = nowMs + ms
         }
         if expiresMs <= nowMs { return .answer(.past) }
+        if expiresMs - nowMs > ReservationDraft.longestHoldMs { return .answer(.far) }
         let want = step.wants[0]
         var most = 0
         for warehouse in want.from {
@@ -128,8 +132,10 @@ final class GroupCommit {
         guard step.quantity == nil, hold.parts.count == 1, hold.expiresMs > nowMs,
             let at = subjects[subject].state.find(hold.parts[0].warehouse)
         else { return .leave }
-        begin(subject, at)
         let quantity = hold.parts[0].quantity
+        let there = subjects[subject].state.counters[at].quantity
+        guard there >= quantity else { return .answer(.lacking(max(0, there))) }
+        begin(subject, at)
         subjects[subject].state.counters[at].quantity -= quantity
         subjects[subject].state.counters[at].reserved -= quantity
         tellLedger(

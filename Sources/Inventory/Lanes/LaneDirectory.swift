@@ -18,10 +18,24 @@ struct HandedAnswer: Sendable {
 final class LaneDirectory: Sendable {
     private let lanes = Mutex<[Int: LoopBound<StockLanes>]>([:])
 
+    /// When the first thing is due that a lane has announced since it was asked last, by Redis's clock (ms).
+    private let noted = Atomic(Int.max)
+
+    func noteDue(_ ms: Int) {
+        var known = noted.load(ordering: .relaxed)
+        while ms < known {
+            let (isDone, now) = noted.weakCompareExchange(expected: known, desired: ms, ordering: .relaxed)
+            if isDone { return }
+            known = now
+        }
+    }
+
+    func takeNotedDue() -> Int { noted.exchange(.max, ordering: .relaxed) }
+
     /// Which lane of all is a SKU's.
     static func place(of sku: SKU, count: Int) -> Int {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in sku.text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+        for byte in sku.code.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
         return Int((hash ^ hash >> 32) % UInt64(count))
     }
 

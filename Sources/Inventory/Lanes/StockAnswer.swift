@@ -19,12 +19,16 @@ enum StockAnswer: Sendable {
     case line(of: String)
     /// More than there is; how much there is.
     case more(than: Int)
+    /// Less is there than was reserved, since somebody has counted; how much there is.
+    case lacking(Int)
     /// There is no such hold.
     case missing
     /// There is no such product.
     case unknown
     /// The hold would have ended already.
     case past
+    /// It would end more than 30 days from now.
+    case far
     /// Any other answer of a script.
     case other(StockReply)
     case failed(any Error)
@@ -58,9 +62,11 @@ enum StockAnswer: Sendable {
         case "short": self = .short(available: reply.int(0))
         case "line": self = .line(of: reply.rest.first ?? "")
         case "more": self = .more(than: reply.int(0))
+        case "lacking": self = .lacking(reply.int(0))
         case "missing": self = .missing
         case "unknown": self = .unknown
         case "past": self = .past
+        case "far": self = .far
         default: self = .other(reply)
         }
     }

@@ -68,7 +68,7 @@ extension StockLane {
 
 extension RedisClient {
     /// Which node serves a SKU's slot at the moment.
-    func node(of sku: SKU) -> Int { sku.text.withByteView { node(of: $0) } }
+    func node(of sku: SKU) -> Int { sku.code.withByteView { node(of: $0) } }
 }
 
 extension RedisError {

@@ -112,8 +112,10 @@ extension StockLane {
         commands.writer.argument("ZADD" as StaticString)
         commands.writer.argument(keys.due(sku))
         commands.writer.argument("LT" as StaticString)
-        commands.writer.argument(decimal: Int(WallClock.nowUs() / 1000) + StockLane.lookAfterMs)
-        commands.writer.argument(sku.text)
+        let lookMs = Int(WallClock.nowUs() / 1000) + StockLane.lookAfterMs
+        directory.noteDue(lookMs)
+        commands.writer.argument(decimal: lookMs)
+        commands.writer.argument(sku.code)
         commands.end()
         for ticket in tickets {
             guard case .reserve(let step) = ticket.step, let order = step.orderID else { continue }

@@ -152,6 +152,7 @@ extension StockLane {
     /// Sends the transaction in one write, and before it what it is found by.
     private func send(_ pending: [(StockTicket, StockAnswer)]) {
         commit.finish()
+        if commit.announcedMs < .max { directory.noteDue(commit.announcedMs) }
         if commit.ahead.count > 0 {
             // On a cluster that lies elsewhere.
             if node != nil { return announceFirst(pending.map(\.0)) { [self] in transact(pending) } }

@@ -18,6 +18,8 @@ final class StockLane {
     /// On a cluster: the SKU in whose slot the connection is.
     var served: SKU?
     let commit: GroupCommit
+    /// Where what is due is noted.
+    let directory: LaneDirectory
     let reads = CommitCommands()
     /// Steps for a transaction, and those that only a script can do.
     var waiting: [StockTicket] = []
@@ -90,7 +92,10 @@ final class StockLane {
     static let mostReadAhead = 2
 
     /// - Parameter first: on a cluster, a SKU of the node that the lane is for.
-    init(context: ServiceContext, keys: StockKeys, counters: StockCounters, first: SKU? = nil) {
+    init(
+        context: ServiceContext, keys: StockKeys, counters: StockCounters, directory: LaneDirectory, first: SKU? = nil
+    ) {
+        self.directory = directory
         loop = context.loop
         redis = context.redis
         self.keys = keys

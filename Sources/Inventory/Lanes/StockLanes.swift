@@ -55,7 +55,7 @@ final class StockLanes {
         let isCluster = context.redis.isCluster
         placesPerLoop = isCluster ? StockLanes.lanesPerNode : StockLanes.lanesPerLoop
         lanes = (0..<(isCluster ? 0 : StockLanes.lanesPerLoop)).map { _ in
-            StockLane(context: context, keys: keys, counters: counters)
+            StockLane(context: context, keys: keys, counters: counters, directory: directory)
         }
         directory.add(self, loop: context.loop)
     }
@@ -73,6 +73,9 @@ final class StockLanes {
         for lane in allLanes { lane.close() }
     }
 
+    /// When the first thing is due that the process has announced since this was asked last.
+    func takeNotedDue() -> Int { directory.takeNotedDue() }
+
     private var allLanes: [StockLane] { lanes + lanesOfNodes.values }
 
     // MARK: Lanes of a cluster's nodes
@@ -82,7 +85,7 @@ final class StockLanes {
         if !lanes.isEmpty { return lanes[place % placesPerLoop] }
         let name = LaneOfNode(node: context.redis.node(of: sku), place: place % placesPerLoop)
         if let lane = lanesOfNodes[name] { return lane }
-        let lane = StockLane(context: context, keys: keys, counters: counters, first: sku)
+        let lane = StockLane(context: context, keys: keys, counters: counters, directory: directory, first: sku)
         lane.onOutbox = onOutbox
         lane.givenNowMs = givenNowMs
         lane.usesScriptsOnly = usesScriptsOnly
@@ -158,7 +161,7 @@ final class StockLanes {
     }
 
     private func ticket(_ step: StockStep, _ sku: SKU, _ then: @escaping (StockAnswer) -> Void) -> StockTicket {
-        let slot = lanes.isEmpty ? RedisSlot.of(sku.text) : 0
+        let slot = lanes.isEmpty ? RedisSlot.of(sku.code) : 0
         return StockTicket(
             step, on: sku, slot: slot, deadlineUs: context.loop.nowUs + StockLanes.budgetUs, then: then)
     }

@@ -40,6 +40,10 @@ struct ReserveStep: Sendable {
     /// Digest of the request, when it came with a key: the hold may exist already.
     var request: String?
     var waitsForStock = false
+    /// How long it may wait; nil: as long as it may be held.
+    var waitMs: Int?
+    /// Holds that it takes the place of.
+    var replaces: [String] = []
     var actor = ""
     var key: String?
 }
@@ -105,6 +109,8 @@ extension ReserveStep {
         if !kept.isEmpty { members.append(.init("kept", .object(kept.map { .init($0.key, .int($0.value)) }))) }
         if let request { members.append(.init("request", .string(request))) }
         if waitsForStock { members.append(.init("backorder", .bool(true))) }
+        if let waitMs { members.append(.init("waitMs", .int(waitMs))) }
+        if !replaces.isEmpty { members.append(.init("replaces", .array(replaces.map { .string($0) }))) }
         members.append(.init("actor", .string(actor)))
         if let key { members.append(.init("key", .string(key))) }
         return JSONValue.object(members).text()

@@ -43,7 +43,18 @@ struct Demand: Sendable, Equatable {
     static func reorderPoint(_ forecast: Forecast, leadTimeDays: Int, safetyStock: Int?) -> Int {
         let lead = Double(leadTimeDays)
         let safety = safetyStock.map { Double($0) } ?? serviceFactor * forecast.rootMeanSquareError * lead.squareRoot()
-        return Int((forecast.perDay * lead + safety).rounded(.up))
+        return Int(min(mostUnits, (forecast.perDay * lead + safety).rounded(.up)))
+    }
+
+    /// No more is ever counted.
+    private static let mostUnits = 9_007_199_254_740_991.0
+
+    /// How much to order where `lacking` are wanted: whole multiples of what an order must be of.
+    static func order(_ lacking: Int, unitsPerOrder: Int?) -> Int {
+        let least = min(Int(mostUnits), max(0, lacking))
+        guard let unit = unitsPerOrder, unit > 1 else { return least }
+        let rest = least % unit
+        return rest == 0 ? least : least - rest + unit
     }
 }
 
@@ -68,7 +79,7 @@ enum Placement {
     /// The moves after which every warehouse has the share of the stock that it has of the demand, largest first: the one
     /// with most to spare gives to the one that lacks most.
     static func moves(_ places: [Place]) -> [Move] {
-        let stock = places.reduce(0) { $0 + $1.available }
+        let stock = places.reduce(0) { $0.plus($1.available) }
         let demand = places.reduce(0) { $0 + $1.demand }
         guard demand > 0, stock > 0 else { return [] }
         var surplus = places.map { (name: $0.warehouse, units: $0.available - Int(Double(stock) * $0.demand / demand)) }

@@ -30,8 +30,14 @@ struct Hold: Sendable, Equatable {
     var request: String?
     /// The reservation over several SKUs that it is a line of.
     var set: String?
-    /// What was confirmed of it, if not all.
+    /// What was confirmed of it, if not all, and under which Idempotency-Key.
     var confirmed: [Part]?
+    var confirmKey: String?
+    /// What it was of as it was made, if that has been changed since.
+    var firstParts: [Part]?
+    var firstWanted: Int?
+    /// The hold that took its place.
+    var replacedBy: String?
     /// What one that had to wait for stock wanted altogether; 0 for those that had not to.
     var wanted = 0
 
@@ -64,7 +70,11 @@ struct Hold: Sendable, Equatable {
         request = fields["request"]
         set = fields["set"]
         confirmed = fields["confirmed"].map(Hold.parts)
+        confirmKey = fields["confirmKey"]
         wanted = fields["want"].map(Hold.wanted) ?? 0
+        firstParts = fields["firstAllocation"].map(Hold.parts)
+        firstWanted = fields["firstWant"].map(Hold.wanted)
+        replacedBy = fields["replacedBy"]
     }
 
     /// `{"want":[{"n":3,…},…]}`.

@@ -4,7 +4,7 @@ import JSON
 struct LedgerEntry: Sendable, Equatable {
     /// `<ms since 1970>-<number>`.
     var id: String
-    /// `reserve`, `confirm`, `cancel`, `expire`, `adjust`, `count`, `write-off`, `transfer`, `ship`, `receive`,
+    /// `reserve`, `resize`, `confirm`, `cancel`, `expire`, `adjust`, `count`, `write-off`, `transfer`, `ship`, `receive`,
     /// `transfer-cancel`, `rollback`, `correction`, `checkpoint`.
     var type: String
     var warehouse: String
@@ -18,6 +18,8 @@ struct LedgerEntry: Sendable, Equatable {
     var reason: String
     var actor: String
     var key: String
+    /// Of an adjustment: what was found to be there was set, instead of added to or taken from.
+    var isSet: Bool
 
     var atMs: Int { Int(id.prefix { $0 != "-" }) ?? 0 }
 
@@ -34,6 +36,7 @@ struct LedgerEntry: Sendable, Equatable {
         reason = fields["reason"] ?? ""
         actor = fields["actor"] ?? ""
         key = fields["key"] ?? ""
+        isSet = fields["set"] != nil
         let text = fields["after"] ?? ""
         if type == "checkpoint" {
             for part in text.split(separator: " ") {

@@ -67,10 +67,7 @@ extension Fields {
         let ms = try durationMs("expiresInMs", in: 1...ReservationDraft.longestHoldMs)
         guard let text = try string("expiresAt") else { return ms.map { .after($0) } }
         guard ms == nil else { throw .field("expiresInMs", "can't stand beside expiresAt") }
-        guard let time = text.withByteView({ Timestamp(rfc3339: $0) }) else {
-            throw .field("expiresAt", "must be a time such as 2026-11-23T10:00:00Z, with its offset")
-        }
-        return .at(Int(time.us / 1000))
+        return try ReservationDraft.end(text)
     }
 
     /// From where distances are counted.

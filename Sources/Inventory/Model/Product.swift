@@ -36,7 +36,7 @@ struct Product: Sendable, Equatable {
     /// Names and values in Redis, without those that its script adds.
     var fields: [String] {
         var fields = [
-            "id", id, "sku", sku.text, "name", name, "minStockLevel", String(minStockLevel), "maxStockLevel",
+            "id", id, "sku", sku.code, "name", name, "minStockLevel", String(minStockLevel), "maxStockLevel",
             String(maxStockLevel),
         ]
         func add(_ name: String, _ value: String?) { if let value { fields += [name, value] } }
@@ -63,7 +63,7 @@ struct Product: Sendable, Equatable {
         var fields: [String: String] = [:]
         for i in stride(from: 0, to: words.count - 1, by: 2) { fields[words[i]] = words[i + 1] }
         func int(_ name: String) -> Int? { fields[name].flatMap { Int($0) } }
-        guard let id = fields["id"], let sku = fields["sku"].flatMap({ SKU($0) }), let name = fields["name"] else {
+        guard let id = fields["id"], let sku = fields["sku"].flatMap({ SKU(code: $0) }), let name = fields["name"] else {
             return nil
         }
         self.id = id

@@ -16,7 +16,9 @@ extension Product {
             self.init(id: known.id, sku: known.sku, name: "")
         } else {
             guard let sku = SKU(try text.required("sku")) else {
-                throw Problem.field("sku", "must be 1 to 64 of A-Z a-z 0-9 - _ . @, and neither an id nor \"order\"")
+                throw Problem.field(
+                    "sku",
+                    "must be 1 to 64 bytes of text in one line, with no blank at its ends, and neither a product's id nor a word of a path such as \"order\" or \"import\"")
             }
             self.init(id: id, sku: sku, name: "")
         }

@@ -21,7 +21,7 @@ struct StockAlert: Sendable, Equatable {
     var escalatedMs: Int?
     var resolvedMs: Int?
 
-    var id: String { "\(sku)~\(warehouse)~\(number)" }
+    var id: String { "\(sku.code)~\(warehouse)~\(number)" }
 
     /// nil for a hash that is none.
     init?(_ fields: [String: String], sku: SKU, warehouse: String) {

@@ -5,9 +5,9 @@ import JSON
 public struct StockEvent: Sendable {
     /// Under it an event is the same, however often it is told.
     public let id: String
-    /// `low-stock`, `out-of-stock`, `overstock`, `resolved`, `escalated`, `backorder-filled`.
+    /// `low-stock`, `out-of-stock`, `overstock`, `oversold`, `resolved`, `escalated`, `backorder-filled`.
     public let name: String
-    /// All of it.
+    /// All of it, with the SKU as people write it.
     public let json: JSONValue
     /// ms since 1970.
     let atMs: Int
@@ -15,22 +15,23 @@ public struct StockEvent: Sendable {
     /// Of which warehouse an alert is; nil for what is none.
     let warehouse: String?
 
-    /// nil for what is no event.
+    /// - Parameter json: as the scripts write it, with the SKU's code; nil for what is no event.
     init?(_ json: JSONValue) {
-        guard case .string(let id)? = json["id"], case .string(let name)? = json["event"],
-            case .string(let text)? = json["sku"], let sku = SKU(text), case .int(let atMs)? = json["at"]
+        guard case .object(let members) = json, case .string(let id)? = json["id"],
+            case .string(let name)? = json["event"], case .string(let code)? = json["sku"],
+            let sku = SKU(code: code), case .int(let atMs)? = json["at"]
         else { return nil }
         self.id = id
         self.name = name
-        self.json = json
+        self.json = .object(members.map { $0.key == "sku" ? .init("sku", .string(sku.text)) : $0 })
         self.atMs = atMs
         self.sku = sku
         if case .string(let warehouse)? = json["warehouse"] { self.warehouse = warehouse } else { warehouse = nil }
     }
 
     /// `SKU~warehouse` of an alert.
-    var alert: String? { warehouse.map { "\(sku)~\($0)" } }
+    var alert: String? { warehouse.map { "\(sku.code)~\($0)" } }
 
     /// Whether somebody has to see it.
-    var isRaised: Bool { name == "low-stock" || name == "out-of-stock" || name == "overstock" }
+    var isRaised: Bool { ["low-stock", "out-of-stock", "overstock", "oversold"].contains(name) }
 }

@@ -23,12 +23,12 @@ struct StockID: Sendable, Hashable, CustomStringConvertible {
         if name == SKU.orders {
             sku = nil
         } else {
-            guard let named = SKU(name) else { return nil }
+            guard let named = SKU(code: name) else { return nil }
             sku = named
         }
     }
 
     static let digits = 20
 
-    var description: String { (sku?.text ?? SKU.orders) + "~" + suffix }
+    var description: String { (sku?.code ?? SKU.orders) + "~" + suffix }
 }

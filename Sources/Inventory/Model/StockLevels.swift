@@ -10,6 +10,14 @@ struct StockLevels: Sendable, Equatable {
     var available: Int { quantity - reserved }
 }
 
+extension Int {
+    /// The sum, or the nearest number to it: there may be warehouses without end.
+    func plus(_ other: Int) -> Int {
+        let (sum, isTooMuch) = addingReportingOverflow(other)
+        return isTooMuch ? (other > 0 ? .max : .min) : sum
+    }
+}
+
 /// A product's counters in all warehouses, as its hash has them.
 struct ProductStock: Sendable {
     var productID = ""

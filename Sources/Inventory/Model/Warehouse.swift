@@ -41,16 +41,24 @@ struct Warehouse: Sendable, Equatable {
 
 /// All warehouses, as one loop knows them. Never changed: another one takes its place.
 final class WarehouseSet: Sendable {
-    /// Goes up with each change.
+    /// Another one with each change; larger, unless Redis has lost a part of the list's life.
     let revision: Int
+    /// Those that were deleted a moment ago: nobody sees them.
+    let closing: [String]
+    /// When the list was read, from when to when, on the clock of all loops (µs).
+    let readUs: ClosedRange<Int64>
     let byID: [String: Warehouse]
     /// In the order in which they are asked for stock.
     let byPriority: [Warehouse]
     /// Whether any of them keeps a share for those with priority.
     let keepsAnything: Bool
 
-    init(_ warehouses: [Warehouse] = [], revision: Int = 0) {
+    init(
+        _ warehouses: [Warehouse] = [], closing: [String] = [], revision: Int = 0, readUs: ClosedRange<Int64> = 0...0
+    ) {
         self.revision = revision
+        self.closing = closing
+        self.readUs = readUs
         byID = Dictionary(warehouses.map { ($0.id, $0) }) { $1 }
         keepsAnything = warehouses.contains { $0.keptPerMille > 0 }
         byPriority = warehouses.sorted { ($0.priority, $0.id) < ($1.priority, $1.id) }

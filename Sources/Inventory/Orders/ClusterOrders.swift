@@ -39,6 +39,7 @@ final class ClusterOrders {
             return try await change(suffix, saga) { [self] record, whole in
                 guard record.state == .held else { return .state(whole) }
                 if case .at(let ms) = end, ms <= record.nowMs { return .past }
+                if try await isFar(end, suffix) { return .far }
                 return try await leaveRest(record, to: .extending, [("until", end.text)], saga)
             }
         }
@@ -60,6 +61,7 @@ final class ClusterOrders {
         _ draft: OrderReserve, _ suffix: String, _ skus: [SKU], _ actor: String, _ saga: OrderSaga
     ) async throws -> OrderAnswer {
         if let place = try await firstUnknown(skus) { return .unknown(place) }
+        if try await isFar(draft.end, suffix) { return .far }
         // The step of the attempt that this request is in.
         var attempt: Int?
         var isOurs = false
@@ -100,6 +102,11 @@ final class ClusterOrders {
             }
             throw error
         }
+    }
+
+    private func isFar(_ end: ReserveStep.End, _ suffix: String) async throws -> Bool {
+        guard case .at(let ms) = end else { return false }
+        return ms - (try await lanes.nowMs(of: lanes.keys.orderReservation(suffix))) > ReservationDraft.longestHoldMs
     }
 
     private func firstUnknown(_ skus: [SKU]) async throws -> Int? {
@@ -150,6 +157,7 @@ final class ClusterOrders {
             record.suffix, from: record.step, to: state, fields, deadlineUs: saga.deadlineUs)
         guard moved.isDone, let begun = moved.record else { return nil }
         guard let (settled, whole) = try await whole(begun, saga) else { return .missing }
+        if settled.state == .held, state == .confirming { return .lacking(nil) }
         return settled.state == .expired ? .state(whole) : .done(whole)
     }
 
@@ -231,7 +239,7 @@ extension OrderReserve {
     fileprivate func fields(_ skus: [SKU], _ actor: String) -> [(String, String)] {
         [
             ("order", orderID ?? ""), ("created", "+0"), ("expires", end.text), ("firstExpires", ""),
-            ("request", request ?? ""), ("skus", skus.map(\.text).joined(separator: " ")),
+            ("request", request ?? ""), ("skus", skus.map(\.code).joined(separator: " ")),
             ("lines", JSONValue.array(lines.map { .object($0.members) }).text()), ("actor", actor), ("key", key ?? ""),
             ("priority", priority > 0 ? String(priority) : ""), ("parts", ""), ("until", ""), ("refusal", ""),
         ]

@@ -29,8 +29,8 @@ final class OrderLog {
             arguments: [lanes.givenNowMs.map { String($0) } ?? "", String(OrderLog.lookAfterMs), suffix],
             budgetUs: OrderLog.budgetUs)
         guard let order else { return }
-        for words in OrderIndex.commands(order, suffix, lanes.keys) {
-            _ = try await redis.send(words, key: words[1], budgetUs: OrderLog.budgetUs)
+        _ = try await together(OrderIndex.commands(order, suffix, lanes.keys), on: lanes.context.loop) { words in
+            try await redis.send(words, key: words[1], budgetUs: OrderLog.budgetUs)
         }
     }
 

@@ -77,7 +77,7 @@ struct OrderRecord: Sendable {
         createdMs = int("created") ?? 0
         expiresMs = int("expires") ?? 0
         firstExpiresMs = int("firstExpires")
-        skus = (fields["skus"] ?? "").split(separator: " ").compactMap { SKU(String($0)) }
+        skus = (fields["skus"] ?? "").split(separator: " ").compactMap { SKU(code: String($0)) }
         actor = fields["actor"] ?? ""
         key = fields["key"]
         priority = int("priority") ?? 0

@@ -54,7 +54,7 @@ struct OrderSaga {
 
     /// In the same order for all orders: of those that want the same, whoever has the first SKU gets the others, too.
     private func hold(_ record: OrderRecord) async throws -> OrderRecord {
-        for place in record.skus.indices.sorted(by: { record.skus[$0].text < record.skus[$1].text }) {
+        for place in record.skus.indices.sorted(by: { record.skus[$0].code < record.skus[$1].code }) {
             let sku = record.skus[place]
             guard place < record.lines.count, case .object(let wanted) = record.lines[place] else {
                 throw RedisError.unexpectedReply("an order's line")
@@ -83,6 +83,10 @@ struct OrderSaga {
     private func confirm(_ record: OrderRecord) async throws -> OrderRecord {
         let pins = try await lines(record) { _ in ("pin", []) }
         if pins.contains("late") { return try await again(record) }
+        // Less is there than was reserved: the lines get back the end that they had, and are held as before.
+        if pins.contains("lacking") {
+            return try await move(record, to: .extending, [("until", String(record.expiresMs)), ("parts", "")])
+        }
         // One has lapsed before it could be pinned. Nothing can come after that but the end of all of them.
         guard pins.allSatisfy({ $0 == "done" || $0 == "same" }) else { return try await move(record, to: .expiring) }
         let taken = try await lines(record) { place in

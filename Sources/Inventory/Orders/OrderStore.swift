@@ -38,6 +38,10 @@ enum OrderAnswer: Sendable {
     case unknown(Int)
     case missing
     case past
+    /// Its end would be too far away.
+    case far
+    /// Less is there than was reserved, of the SKU at this place, where that is known.
+    case lacking(Int?)
     /// There is one under this id, over other SKUs.
     case other
 
@@ -71,7 +75,7 @@ final class OrderStore {
         let key = lanes.keys.orderReservation(suffix)
         let reply = try await lanes.context.redis.send(
             ["HGET", key, "skus"], key: key, budgetUs: OrderStore.replyBudgetUs)
-        return reply.string?.split(separator: " ").compactMap { SKU(String($0)) }
+        return reply.string?.split(separator: " ").compactMap { SKU(code: String($0)) }
     }
 
     func perform(_ step: OrderStep, suffix: String, skus: [SKU], actor: String = "") async throws -> OrderAnswer {
@@ -107,13 +111,10 @@ final class OrderStore {
     private func announce(_ suffix: String, _ skus: [SKU], _ order: String?) async throws {
         let redis = lanes.context.redis
         let ms = String(Int(WallClock.nowUs() / 1000) + OrderStore.lookAfterMs)
-        for sku in skus {
-            let due = lanes.keys.due(sku)
-            _ = try await redis.send(["ZADD", due, "LT", ms, sku.text], key: due, budgetUs: OrderStore.replyBudgetUs)
-        }
-        guard let order else { return }
-        for words in OrderIndex.commands(order, suffix, lanes.keys) {
-            _ = try await redis.send(words, key: words[1], budgetUs: OrderStore.replyBudgetUs)
+        var commands = skus.map { sku in ["ZADD", lanes.keys.due(sku), "LT", ms, sku.code] }
+        if let order { commands += OrderIndex.commands(order, suffix, lanes.keys) }
+        _ = try await together(commands, on: lanes.context.loop) { words in
+            try await redis.send(words, key: words[1], budgetUs: OrderStore.replyBudgetUs)
         }
     }
 
@@ -129,8 +130,10 @@ final class OrderStore {
         case "short": return .short(int(3) - 1, available: int(4))
         case "more": return .more(int(3) - 1, than: int(4))
         case "unknown": return .unknown(int(3) - 1)
+        case "lacking": return .lacking(int(3) - 1)
         case "missing": return .missing
         case "past": return .past
+        case "far": return .far
         case "other": return .other
         default: break
         }

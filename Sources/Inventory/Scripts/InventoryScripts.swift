@@ -14,10 +14,12 @@ enum InventoryScripts {
 
     static let orderAnnounce = join("order_announce", [PackageResources.order_announce_lua])
     static let due = join("due", [PackageResources.due_lua])
+    static let dueFirst = join("due_first", [PackageResources.due_first_lua])
 
     static let warehouse = join("warehouse", [PackageResources.warehouse_lua])
     static let publish = join("publish", [PackageResources.publish_lua])
     static let alert = join("alert", [PackageResources.alert_lua])
+    static let audit = join("audit", [PackageResources.audit_lua])
     static let product = join("product", [PackageResources.product_lua])
 
     static let bulk = join("bulk", operations + [PackageResources.bulk_lua])
@@ -25,10 +27,9 @@ enum InventoryScripts {
     static let bulkStep = join("bulk_step", [PackageResources.bulk_step_lua])
 
     static let all = [
-        commit, drain, order, orderDrain, orderStep, orderStepDrain, orderAnnounce, due, warehouse, product, publish,
-        alert,
-        bulk,
-        bulkStep,
+        commit, drain, order, orderDrain, orderStep, orderStepDrain, orderAnnounce, due, dueFirst, warehouse, product,
+        publish,
+        alert, audit, bulk, bulkStep,
     ]
 
     private static let operations = [

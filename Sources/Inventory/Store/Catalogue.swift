@@ -25,7 +25,7 @@ final class Catalogue {
         let id = idOrSKU.lowercased()
         let key = keys.productID(id)
         let reply = try await context.redis.send(["GET", key], key: key, budgetUs: 2_000_000)
-        guard let text = reply.string, let sku = SKU(text) else { throw Catalogue.unknown(idOrSKU) }
+        guard let text = reply.string, let sku = SKU(code: text) else { throw Catalogue.unknown(idOrSKU) }
         if skus.count >= Catalogue.mostKnown { skus.removeAll() }
         skus[id] = sku
         skus[idOrSKU] = sku

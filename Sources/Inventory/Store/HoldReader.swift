@@ -28,13 +28,13 @@ final class HoldReader {
 
     /// Those of them that are there, oldest first.
     func holds(_ ids: [StockID], ofOrder order: String) async throws -> [(SKU, Hold, productID: String)] {
-        var found: [(SKU, Hold, productID: String)] = []
-        for id in ids {
-            guard let sku = id.sku else { continue }
-            guard let (hold, productID) = try await read(sku, id.suffix), hold.orderID == order else { continue }
-            found.append((sku, hold, productID))
+        let found = try await together(ids, on: lanes.context.loop) { [self] id -> (SKU, Hold, productID: String)? in
+            guard let sku = id.sku, let (hold, productID) = try await read(sku, id.suffix), hold.orderID == order else {
+                return nil
+            }
+            return (sku, hold, productID)
         }
-        return found.sorted { ($0.1.createdMs, $0.1.suffix) < ($1.1.createdMs, $1.1.suffix) }
+        return found.compactMap { $0 }.sorted { ($0.1.createdMs, $0.1.suffix) < ($1.1.createdMs, $1.1.suffix) }
     }
 
     private func find(_ sku: SKU, _ suffix: String) async throws -> (Hold, productID: String)? {

@@ -6,6 +6,8 @@ final class ProductStore {
     let context: ServiceContext
     let keys: StockKeys
     static let budgetUs: Int64 = 2_000_000
+    /// Has alerts looked at anew after a change of thresholds.
+    var onChanged: ((SKU) async -> Void)?
 
     init(context: ServiceContext, keys: StockKeys) {
         self.context = context
@@ -15,9 +17,9 @@ final class ProductStore {
     /// Makes a product. What finds it is written before it: a name without its product reads as absent.
     /// - Throws: `conflict` where one of this SKU is there, unless it is the very same one.
     func create(_ product: Product) async throws -> Product {
-        _ = try await send(["ZADD", keys.products, "0", product.sku.text], keys.products)
+        _ = try await send(["ZADD", keys.products, "0", product.sku.code], keys.products)
         let id = keys.productID(product.id)
-        _ = try await send(["SET", id, product.sku.text], id)
+        _ = try await send(["SET", id, product.sku.code], id)
         let words = try await run("create", product, version: nil)
         if words.first == "exists", words.count > 1 {
             if let known = Product(Array(words.dropFirst())), known.id == product.id {
@@ -39,7 +41,9 @@ final class ProductStore {
         if words.first == "version" {
             throw Problem(.preconditionFailed, "it has changed: its version is \(words.last ?? "") now")
         }
-        return try made(words)
+        let changed = try made(words)
+        await onChanged?(product.sku)
+        return changed
     }
 
     func find(_ sku: SKU) async throws -> Product? {
@@ -60,23 +64,32 @@ final class ProductStore {
         return reply.strings ?? []
     }
 
-    /// Whether there is anything of any product in a warehouse.
+    /// Whether there is anything of any product in a warehouse, or on its way from or to it.
     func firstWithStock(in warehouse: String) async throws -> SKU? {
         var cursor: String?
         while true {
             let names = try await names(after: cursor, limit: 500)
-            let skus = names.compactMap { SKU($0) }
+            let skus = names.compactMap { SKU(code: $0) }
             let areThere = try await together(skus, on: context.loop) { [self] sku -> Bool in
                 let key = keys.stock(sku)
                 let reply = try await send(
                     ["HMGET", key] + ["quantity", "reserved", "inTransit"].map { "\(warehouse):\($0)" }, key)
-                guard case .array(let counters) = reply else { return false }
-                return counters.contains { $0.int ?? 0 != 0 }
+                if case .array(let counters) = reply, counters.contains(where: { $0.int ?? 0 != 0 }) { return true }
+                return try await hasTransfer(sku, warehouse)
             }
             if let at = areThere.firstIndex(of: true) { return skus[at] }
             guard names.count == 500 else { return nil }
             cursor = names.last
         }
+    }
+
+    private func hasTransfer(_ sku: SKU, _ warehouse: String) async throws -> Bool {
+        let open = keys.openTransfers(sku)
+        let ids = try await send(["SMEMBERS", open], open).strings ?? []
+        return try await inParts(ids, on: context.loop) { [self] id in
+            let key = keys.transfer(sku, id)
+            return try await send(["HMGET", key, "from", "to"], key).strings?.contains(warehouse) ?? false
+        }.contains(true)
     }
 
     private func made(_ words: [String]) throws -> Product {

@@ -2,7 +2,7 @@ import JSON
 import Redis
 import Services
 
-/// Compares a product's counters with what is held and with its ledger, and sets them right.
+/// Compares a product's counters with what is held and with its ledger, and sets them right, while it trades.
 final class Reconciler {
     /// Counters of one warehouse that are not what they should be.
     struct Drift: Sendable, Equatable {
@@ -14,34 +14,62 @@ final class Reconciler {
         var expected: StockLevels
     }
 
+    /// What was found of a product, and what has become of it.
+    struct Finding: Sendable {
+        var drifts: [Drift] = []
+        var isRepaired = false
+        /// Holds and transfers that were not found where what is open is looked for.
+        var unlisted: [StockID] = []
+        /// What there is, by warehouse.
+        var counters: [String: StockLevels] = [:]
+        /// Why it can't be judged, or was not set right.
+        var fault: String?
+    }
+
     private let lanes: StockLanes
-    private let ledger: LedgerReader
-    private static let budgetUs: Int64 = 2_000_000
+    private let auditor: StockAuditor
     /// How often a product is read anew that changes meanwhile.
-    private static let mostAttempts = 20
+    private static let mostAttempts = 5
 
     init(lanes: StockLanes) {
         self.lanes = lanes
-        ledger = LedgerReader(lanes: lanes)
+        auditor = StockAuditor(lanes: lanes)
     }
 
     /// What is not as it should be; nil where there is no such product.
     /// - Parameter repairs: whether it is set right, by ledger entries.
-    /// - Throws: `conflict` for a product that never stands still.
-    func reconcile(_ sku: SKU, repairs: Bool, actor: String) async throws -> [Drift]? {
+    func reconcile(_ sku: SKU, repairs: Bool, actor: String) async throws -> Finding? {
+        var unlisted: [StockBooks.Name] = []
         for _ in 0..<Reconciler.mostAttempts {
-            _ = try await lanes.perform([], on: sku)
-            let stock = try await read(sku)
-            if stock.productID.isEmpty { return nil }
-            let held = try await held(sku)
-            let replayed = try await ledger.replay(sku)
-            // Every change goes up by a version: if it is the same, all of this is of one moment.
-            guard try await read(sku).version == stock.version else { continue }
-            let drifts = Reconciler.drifts(stock.byWarehouse, held: held, ledger: replayed)
-            if drifts.isEmpty || !repairs { return drifts }
-            if try await repair(sku, drifts, version: stock.version, actor) { return drifts }
+            guard let report = try await auditor.audit(sku) else { return nil }
+            unlisted += report.unlisted
+            var finding = Finding(
+                drifts: report.drifts, unlisted: Reconciler.ids(unlisted, sku), counters: report.counters,
+                fault: report.fault)
+            if !repairs { return finding }
+            // It is not judged by what it has that is unlisted, so that can be set right in any case.
+            if !report.unlisted.isEmpty || report.isMisled { try await list(report, sku) }
+            if report.fault != nil || report.drifts.isEmpty {
+                finding.isRepaired = report.fault == nil
+                return finding
+            }
+            if let drift = report.drifts.first(where: { $0.expected.reserved > $0.expected.quantity }) {
+                finding.fault =
+                    "in \(drift.warehouse) \(drift.expected.reserved) are reserved and \(drift.expected.quantity) would be there"
+                return finding
+            }
+            let reply = try await correct(report, sku, actor)
+            switch reply.word {
+            case "done":
+                finding.isRepaired = true
+                return finding
+            case "exceeds":
+                finding.fault = "in \(reply.rest.first ?? "") \(reply.int(1)) would be reserved of \(reply.int(2))"
+                return finding
+            default: continue
+            }
         }
-        throw Problem(.conflict, "\(sku) changes all the time; try again when it is quieter")
+        return Finding(unlisted: Reconciler.ids(unlisted, sku), fault: "it changes all the time")
     }
 
     /// - Parameter held: reserved and in transit by what there is; no quantity.
@@ -59,66 +87,38 @@ final class Reconciler {
         }
     }
 
-    private func repair(_ sku: SKU, _ drifts: [Drift], version: Int, _ actor: String) async throws -> Bool {
-        var version = version
-        for drift in drifts {
-            let lacking = drift.expected - drift.ledger
-            let operation = JSONValue.object([
-                .init("op", .string("correct")), .init("w", .string(drift.warehouse)), .init("version", .int(version)),
-                .init("quantity", .int(drift.expected.quantity)), .init("reserved", .int(drift.expected.reserved)),
-                .init("inTransit", .int(drift.expected.inTransit)),
-                .init("change", .array([.int(lacking.quantity), .int(lacking.reserved), .int(lacking.inTransit)])),
-                .init("reason", .string("reconcile")), .init("actor", .string(actor)),
+    private func correct(_ report: AuditReport, _ sku: SKU, _ actor: String) async throws -> StockReply {
+        func numbers(_ levels: StockLevels) -> JSONValue {
+            .array([.int(levels.quantity), .int(levels.reserved), .int(levels.inTransit)])
+        }
+        let rows = report.drifts.map { drift in
+            JSONValue.object([
+                .init("w", .string(drift.warehouse)), .init("change", numbers(drift.expected - drift.counters)),
+                .init("lacking", numbers(drift.expected - drift.ledger)),
             ])
-            guard try await lanes.perform(operation, on: sku).word == "done" else { return false }
-            version += 1
         }
-        return true
+        var members: [JSONValue.Member] = [
+            .init("op", .string("correct")), .init("rows", .array(rows)),
+            .init("corrections", .int(report.corrections)),
+            .init("reason", .string("reconcile")), .init("actor", .string(actor)),
+        ]
+        if report.drifts.contains(where: { $0.counters != $0.ledger }) {
+            members.append(.init("at", .string(report.ledgerID)))
+        }
+        return try await lanes.perform(.object(members), on: sku)
     }
 
-    private func read(_ sku: SKU) async throws -> ProductStock {
-        let key = lanes.keys.stock(sku)
-        return ProductStock(try await send(["HGETALL", key], key).strings ?? [])
+    private func list(_ report: AuditReport, _ sku: SKU) async throws {
+        func ids(_ kind: Character) -> JSONValue {
+            .array(report.unlisted.filter { $0.first == kind }.map { .string(String($0.dropFirst())) })
+        }
+        let operation = JSONValue.object([
+            .init("op", .string("list")), .init("holds", ids("h")), .init("transfers", ids("t")),
+        ])
+        _ = try await lanes.perform(operation, on: sku)
     }
 
-    /// What holds and open transfers say.
-    private func held(_ sku: SKU) async throws -> [String: StockLevels] {
-        var totals: [String: StockLevels] = [:]
-        let keys = lanes.keys
-        var start = 0
-        while true {
-            let expiry = keys.expiry(sku)
-            let ids = try await send(["ZRANGE", expiry, String(start), String(start + 999)], expiry).strings ?? []
-            for id in ids {
-                let key = keys.reservation(sku, id)
-                guard case .array(let values) = try await send(["HMGET", key, "status", "allocation"], key),
-                    values.first?.string == "active"
-                else { continue }
-                for part in Hold.parts(values.last?.string ?? "") {
-                    totals[part.warehouse, default: StockLevels()].reserved += part.quantity
-                }
-            }
-            guard ids.count == 1000 else { break }
-            start += 1000
-        }
-        let open = keys.openTransfers(sku)
-        for id in try await send(["SMEMBERS", open], open).strings ?? [] {
-            let key = keys.transfer(sku, id)
-            let fields = StockReply(
-                nowMs: 0, productID: "", word: "", rest: try await send(["HGETALL", key], key).strings ?? []
-            ).fields
-            guard let transfer = Transfer(fields, sku: sku, suffix: id) else { continue }
-            if transfer.status == .pending {
-                totals[transfer.from, default: StockLevels()].reserved += transfer.quantity
-            }
-            if transfer.status == .inTransit {
-                totals[transfer.to, default: StockLevels()].inTransit += transfer.quantity
-            }
-        }
-        return totals
-    }
-
-    private func send(_ words: [String], _ key: String) async throws -> RedisReply {
-        try await lanes.context.redis.send(words, key: key, budgetUs: Reconciler.budgetUs)
+    private static func ids(_ names: [StockBooks.Name], _ sku: SKU) -> [StockID] {
+        Set(names).sorted().map { StockID(sku: sku, suffix: String($0.dropFirst())) }
     }
 }

@@ -43,9 +43,9 @@ struct StockKeys: Sendable {
     func whole(_ sku: SKU) -> String { key("whole", sku) }
     /// What is to be told beyond the slot, list.
     func outbox(_ sku: SKU) -> String { key("outbox", sku) }
-    func reservation(_ sku: SKU, _ suffix: String) -> String { "\(prefix)reservation:{\(sku.text)}:\(suffix)" }
-    func transfer(_ sku: SKU, _ suffix: String) -> String { "\(prefix)transfer:{\(sku.text)}:\(suffix)" }
-    func alert(_ sku: SKU, warehouse: String) -> String { "\(prefix)alert:{\(sku.text)}:\(warehouse)" }
+    func reservation(_ sku: SKU, _ suffix: String) -> String { "\(prefix)reservation:{\(sku.code)}:\(suffix)" }
+    func transfer(_ sku: SKU, _ suffix: String) -> String { "\(prefix)transfer:{\(sku.code)}:\(suffix)" }
+    func alert(_ sku: SKU, warehouse: String) -> String { "\(prefix)alert:{\(sku.code)}:\(warehouse)" }
 
     /// Which SKU has a product's id, string. Written before the product.
     func productID(_ id: String) -> String { "\(prefix)product-id:{\(id)}" }
@@ -68,7 +68,7 @@ struct StockKeys: Sendable {
     func orderDue(part: Int) -> String { "\(prefix)order-due:{\(part)}" }
     func ordersTaken(part: Int) -> String { "\(prefix)order-due:{\(part)}:taken" }
     /// SKUs with something due (a hold's end, events to tell) by when, sorted set; one of `dueParts`.
-    func due(_ sku: SKU) -> String { due(part: StockKeys.part(sku.text)) }
+    func due(_ sku: SKU) -> String { due(part: StockKeys.part(sku.code)) }
     func due(part: Int) -> String { "\(prefix)stock-due:{\(part)}" }
     /// Those that somebody is at, by when it is another one's turn.
     func duringSweep(part: Int) -> String { "\(prefix)stock-due:{\(part)}:taken" }
@@ -100,5 +100,5 @@ struct StockKeys: Sendable {
         return Int(hash >> 8) % dueParts
     }
 
-    private func key(_ word: String, _ sku: SKU) -> String { "\(prefix)\(word):{\(sku.text)}" }
+    private func key(_ word: String, _ sku: SKU) -> String { "\(prefix)\(word):{\(sku.code)}" }
 }

@@ -51,9 +51,9 @@ final class StockOutbox {
                 let texts = try await send(["LRANGE", key, "0", "99"], key).strings ?? []
                 for text in texts {
                     if let json = text.withByteView({ try? JSONValue(parsing: $0) }), let event = StockEvent(json) {
-                        try await tell(event, text)
+                        try await tell(event)
                     } else {
-                        lanes.context.log.error("an event of the stock that cannot be read", ["sku": .string(sku.text)])
+                        lanes.context.log.error("an event of the stock that cannot be read", ["sku": .string(sku.code)])
                     }
                     _ = try await send(["LREM", key, "1", text], key)
                 }
@@ -61,28 +61,33 @@ final class StockOutbox {
             }
         } catch {
             lanes.context.log.warning(
-                "events of the stock are told later", ["sku": .string(sku.text), "error": .string("\(error)")])
+                "events of the stock are told later", ["sku": .string(sku.code), "error": .string("\(error)")])
             return false
         }
     }
 
-    private func tell(_ event: StockEvent, _ text: String) async throws {
-        try await publish(event, text)
+    private func tell(_ event: StockEvent) async throws {
+        try await publish(event)
         try await onEvent?(event, lanes.context)
     }
 
-    func publish(_ event: StockEvent, _ text: String) async throws {
+    func publish(_ event: StockEvent) async throws {
         let keys = lanes.keys
         let escalation = event.isRaised ? String(event.atMs + escalateAfterMs) : ""
         _ = try await lanes.context.redis.run(
             InventoryScripts.publish, keys: [keys.events, keys.told, keys.alerts, keys.escalations],
-            arguments: [text, event.id, String(event.atMs), event.alert ?? "", escalation],
+            arguments: [event.json.text(), event.id, String(event.atMs), event.alert ?? "", escalation],
             budgetUs: StockOutbox.budgetUs)
     }
 
     /// Tells alerts again that nobody has acknowledged in time.
-    func escalate() async throws {
+    /// - Parameter knownMs: about what time it is by Redis's clock.
+    /// - Returns: when the next one is due; nil where none is.
+    func escalate(nowMs knownMs: Int) async throws -> Int? {
         let keys = lanes.keys
+        let first = try await send(["ZRANGE", keys.escalations, "0", "0", "WITHSCORES"], keys.escalations).strings
+        guard let text = first?.last, let firstMs = Double(text).flatMap({ Int(exactly: $0) }) else { return nil }
+        if firstMs > knownMs { return firstMs }
         let nowMs = try await lanes.nowMs(of: keys.escalations)
         let due = try await send(
             ["ZRANGEBYSCORE", keys.escalations, "-inf", String(nowMs), "LIMIT", "0", "100"], keys.escalations)
@@ -90,6 +95,7 @@ final class StockOutbox {
             if let (sku, warehouse) = StockOutbox.place(name) { try await escalate(sku, warehouse, nowMs) }
             _ = try await send(["ZREM", keys.escalations, name], keys.escalations)
         }
+        return nowMs
     }
 
     private func escalate(_ sku: SKU, _ warehouse: String, _ nowMs: Int) async throws {
@@ -102,17 +108,17 @@ final class StockOutbox {
         let product = try await send(["HGET", lanes.keys.stock(sku), "product"], lanes.keys.stock(sku)).string ?? ""
         let json = JSONValue.object([
             // Worse levels of one alert may each be told again.
-            .init("id", .string("\(sku)~\(warehouse)~\(number)~\(fields["changed"] ?? "")~escalated")),
-            .init("event", .string("escalated")), .init("sku", .string(sku.text)), .init("product", .string(product)),
+            .init("id", .string("\(sku.code)~\(warehouse)~\(number)~\(fields["changed"] ?? "")~escalated")),
+            .init("event", .string("escalated")), .init("sku", .string(sku.code)), .init("product", .string(product)),
             .init("warehouse", .string(warehouse)), .init("level", .string(fields["level"] ?? "")),
             .init("number", .int(number)), .init("at", .int(nowMs)),
         ])
-        if let event = StockEvent(json) { try await tell(event, json.text()) }
+        if let event = StockEvent(json) { try await tell(event) }
     }
 
     /// `SKU~warehouse`.
     static func place(_ name: String) -> (SKU, warehouse: String)? {
-        guard let mark = name.lastIndex(of: "~"), let sku = SKU(String(name[..<mark])) else { return nil }
+        guard let mark = name.lastIndex(of: "~"), let sku = SKU(code: String(name[..<mark])) else { return nil }
         return (sku, String(name[name.index(after: mark)...]))
     }
 

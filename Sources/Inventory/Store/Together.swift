@@ -28,3 +28,19 @@ func together<Item, Value>(
     }
     return try results.map { try $0.get() }
 }
+
+/// The same in parts, so that a long list neither fills the connections nor keeps the loop from its other work.
+func inParts<Item, Value>(
+    _ items: [Item], of count: Int = 100, on loop: EventLoop, _ body: @escaping (Item) async throws -> Value
+) async throws -> [Value] {
+    var values: [Value] = []
+    values.reserveCapacity(items.count)
+    var slices = WorkSlices(loop)
+    var rest = items[...]
+    while !rest.isEmpty {
+        values += try await together(Array(rest.prefix(count)), on: loop, body)
+        rest = rest.dropFirst(count)
+        await slices.pauseIfLong()
+    }
+    return values
+}

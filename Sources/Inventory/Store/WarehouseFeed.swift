@@ -9,12 +9,18 @@ final class WarehouseFeed {
     private static let pollUs: Int64 = 1_000_000
 
     private let store: WarehouseStore
+    private let products: ProductStore
+    /// When those that are being closed were seen first, on the loop's clock.
+    private var closing: [String: Int64] = [:]
+    /// By then every replica has heard of it, and what it had begun before has come to its end.
+    private static let closedUs: Int64 = 10_000_000
     private let subscriber: RedisSubscriber
     private var revision = -1
     private var isStopped = false
 
-    init(store: WarehouseStore) {
+    init(store: WarehouseStore, products: ProductStore) {
         self.store = store
+        self.products = products
         subscriber = RedisSubscriber(of: store.context.redis)
     }
 
@@ -27,6 +33,7 @@ final class WarehouseFeed {
             while !isStopped {
                 await store.context.loop.sleep(us: WarehouseFeed.pollUs)
                 if let now = try? await store.revision(), now != revision { readSoon() }
+                try? await settleClosing()
             }
         }
     }
@@ -42,9 +49,31 @@ final class WarehouseFeed {
         }
     }
 
+    /// Drops those that were closed long enough ago. One that somebody has put stock into meanwhile is opened again.
+    private func settleClosing() async throws {
+        let nowUs = store.context.loop.nowUs
+        for (id, sinceUs) in closing where nowUs - sinceUs >= WarehouseFeed.closedUs {
+            if let sku = try await products.firstWithStock(in: id) {
+                store.context.log.warning(
+                    "a warehouse was deleted while stock was put into it; it is there again",
+                    ["warehouse": .string(id), "sku": .string(sku.text)])
+                try await store.open(id)
+            } else {
+                try await store.drop(id)
+            }
+        }
+    }
+
     private func publish(_ set: WarehouseSet) {
         guard set.revision != revision else { return }
+        if set.revision < revision {
+            store.context.log.warning(
+                "the list of warehouses was set back: Redis has lost changes",
+                ["revision": .int(set.revision), "before": .int(revision)])
+        }
         revision = set.revision
+        let nowUs = store.context.loop.nowUs
+        closing = Dictionary(set.closing.map { ($0, closing[$0] ?? nowUs) }) { $1 }
         store.context.process.broadcasts.send(set, to: WarehouseFeed.snapshots)
     }
 }

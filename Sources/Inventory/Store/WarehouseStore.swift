@@ -1,4 +1,5 @@
 import Bytes
+import EventLoops
 import JSON
 import Redis
 import Services
@@ -26,19 +27,24 @@ final class WarehouseStore {
     }
 
     private func readSet() async throws -> WarehouseSet {
+        let beginUs = MonotonicClock.nowUs()
         let reply = try await context.redis.send(
             ["HGETALL", keys.warehouses], key: keys.warehouses, budgetUs: WarehouseStore.budgetUs)
         let words = reply.strings ?? []
         var revision = 0
         var warehouses: [Warehouse] = []
+        var closing: [String] = []
         for i in stride(from: 0, to: words.count - 1, by: 2) {
             if words[i] == "revision" {
                 revision = Int(words[i + 1]) ?? 0
+            } else if let id = words[i].split(separator: ":", maxSplits: 1).last, id.count < words[i].count {
+                closing.append(String(id))
             } else {
                 warehouses.append(try Warehouse(words[i + 1].withByteView { try JSONValue(parsing: $0) }))
             }
         }
-        return WarehouseSet(warehouses, revision: revision)
+        return WarehouseSet(
+            warehouses, closing: closing, revision: revision, readUs: beginUs...max(beginUs, MonotonicClock.nowUs()))
     }
 
     func revision() async throws -> Int {
@@ -61,10 +67,17 @@ final class WarehouseStore {
             ]), warehouse.id)
     }
 
-    func delete(_ id: String, version: Int?) async throws {
+    /// Hides it; `drop` or `open` is to follow.
+    func close(_ id: String, version: Int?) async throws {
         try check(
-            try await run(["delete", keys.warehouseChannel, id, "", version.map { String($0) } ?? ""]), id)
+            try await run(["close", keys.warehouseChannel, id, "", version.map { String($0) } ?? ""]), id)
     }
+
+    /// Nobody thinks it open any more: it is gone for good.
+    func drop(_ id: String) async throws { _ = try await run(["drop", keys.warehouseChannel, id]) }
+
+    /// It is there again.
+    func open(_ id: String) async throws { _ = try await run(["open", keys.warehouseChannel, id]) }
 
     private func check(_ reply: RedisReply, _ id: String) throws {
         if reply.string == "missing" { throw Problem(.notFound, "there is no warehouse \(id)") }

@@ -7,7 +7,8 @@ final class Warehouses {
     var reread: (() async throws -> WarehouseSet)?
 
     func replace(_ set: WarehouseSet) {
-        if set.revision >= self.set.revision { self.set = set }
+        // An older one may come late; one that was read afterwards is what there is, also after Redis was set back.
+        if set.revision >= self.set.revision || set.readUs.lowerBound > self.set.readUs.upperBound { self.set = set }
     }
 
     /// A warehouse that must be there: it may have been made a moment ago by another replica.

@@ -112,10 +112,7 @@ final class JobEventsEndpoint {
 
     private static func place(_ text: String) -> (entry: String, sent: Int)? {
         let halves = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-        let parts = halves[0].split(separator: "-", omittingEmptySubsequences: false)
-        guard halves.count == 2, let sent = Int(halves[1]), sent >= 0, parts.count == 2,
-            parts.allSatisfy({ UInt64($0) != nil })
-        else { return nil }
+        guard halves.count == 2, StreamID(halves[0]) != nil, let sent = Int(halves[1]), sent >= 0 else { return nil }
         return (halves[0], sent)
     }
 }

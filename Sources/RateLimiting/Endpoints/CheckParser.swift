@@ -37,8 +37,8 @@ final class CheckParser {
                 request.identity = Identity(kind: kind, value: value)
             }
         }
-        try reader.beginObject()
-        while let key = try reader.nextKey() {
+        var keys = try reader.beginObject()
+        while let key = try CheckParser.nextKey(&reader, &keys, path) {
             if key == "identifier" {
                 identify(.id, 0, try at("identifier") { try text(&reader, "identifier", 1024, path) })
             } else if key == "endpoint" {
@@ -78,6 +78,15 @@ final class CheckParser {
             throw Problem.field(path() + "identifier", "is required (or apiKey, userId or ip)")
         }
         return request
+    }
+
+    private static func nextKey(
+        _ reader: inout JSONReader, _ keys: inout JSONKeys, _ path: () -> String
+    ) throws -> JSONText? {
+        do { return try reader.nextKey(&keys) } catch {
+            guard error.kind == .repeatedKey, let key = error.field else { throw error }
+            throw Problem.field(path() + key, "must not occur twice")
+        }
     }
 
     /// The same for values that did not come in a hot body (query items, parsed JSON).

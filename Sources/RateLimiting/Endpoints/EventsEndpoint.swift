@@ -20,6 +20,9 @@ final class EventsEndpoint {
         }
     }
 
+    /// Entries of the stream that are read at once.
+    private static let pageEntries = 10
+
     private let store: RuleStore
     private let context: ServiceContext
     private var subscribers: [ObjectIdentifier: Subscriber] = [:]
@@ -49,24 +52,32 @@ final class EventsEndpoint {
     private func subscribe(_ exchange: Exchange) async throws {
         var lastID: String?
         if let header = exchange.header("last-event-id")?.string {
-            guard EventsEndpoint.isStreamID(header) else {
+            guard StreamID(header) != nil else {
                 throw Problem.field("Last-Event-ID", "is not one that was given out")
             }
             lastID = try await reaches(back: header) ? header : nil
         }
-        let snapshot = lastID == nil ? try await store.read() : nil
+        let snapshot = lastID == nil ? try await snapshot() : nil
         let stream = EventStream(exchange)
-        let subscriber = Subscriber(stream, lastID: lastID ?? snapshot?.lastChange ?? "0-0")
+        let subscriber = Subscriber(stream, lastID: lastID ?? snapshot?.rules.lastChange ?? "0-0")
         if let snapshot {
-            let data = JSONValue.object([
-                .init("revision", .int(snapshot.revision)), .init("rules", .array(snapshot.rules.map(\.json))),
-            ])
-            stream.event(id: snapshot.lastChange, name: "snapshot", data: data.text())
+            stream.event(id: snapshot.rules.lastChange, name: "snapshot", data: snapshot.data)
         }
         let identity = ObjectIdentifier(subscriber)
         subscribers[identity] = subscriber
         stream.onClose = { [weak self] in self?.subscribers[identity] = nil }
         readSoon(subscriber)
+    }
+
+    /// The rules as they are, and as an event says them; thousands are written off the loop.
+    private func snapshot() async throws -> (rules: RuleSet, data: String) {
+        let rules = try await store.read()
+        let data = await BlockingPool.computing.run {
+            JSONValue.object([
+                .init("revision", .int(rules.revision)), .init("rules", .array(rules.rules.map(\.json))),
+            ]).text()
+        }
+        return (rules, data)
     }
 
     /// Sends what the stream has after the subscriber's last event; news that arrive meanwhile lead to one more reading.
@@ -88,26 +99,30 @@ final class EventsEndpoint {
     /// Sends one page; says whether there may be more.
     private func send(to subscriber: Subscriber) async -> Bool {
         let key = store.keys.changes
-        let command = ["XRANGE", key, "(" + subscriber.lastID, "+", "COUNT", "100"]
+        let command = ["XRANGE", key, "(" + subscriber.lastID, "+", "COUNT", String(EventsEndpoint.pageEntries)]
         guard case .array(let entries)? = try? await context.redis.send(command, key: key, budgetUs: 1_000_000) else {
             return false
         }
-        for entry in entries {
-            guard case .array(let parts) = entry, let id = parts.first?.string, let fields = parts.last?.strings else {
-                continue
-            }
-            subscriber.lastID = id
-            if let data = EventsEndpoint.data(fields) { subscriber.stream.event(id: id, name: "change", data: data) }
+        // An entry may tell of a thousand rules.
+        let events = await BlockingPool.computing.run { entries.compactMap { EventsEndpoint.event($0) } }
+        for event in events {
+            subscriber.lastID = event.id
+            subscriber.stream.event(id: event.id, name: "change", data: event.data)
         }
-        return entries.count == 100
+        return entries.count == EventsEndpoint.pageEntries
     }
 
-    /// An entry's fields (`revision`, n, then per change `op`, `id`, `rule`) as the event's JSON; nil when the rules stay
-    /// as they are and only we have kept something about them.
-    private static func data(_ fields: [String]) -> String? {
+    private static func event(_ entry: RedisReply) -> (id: String, data: String)? {
+        guard case .array(let parts) = entry, let id = parts.first?.string, let fields = parts.last?.strings else {
+            return nil
+        }
+        return (id, data(fields))
+    }
+
+    /// An entry's fields (`revision`, n, then per change `op`, `id`, `rule`) as the event's JSON.
+    private static func data(_ fields: [String]) -> String {
         var revision = 0
         var changes: [JSONValue] = []
-        var marks = 0
         var op = ""
         var id = ""
         for i in stride(from: 0, to: fields.count - 1, by: 2) {
@@ -115,7 +130,6 @@ final class EventsEndpoint {
             case "revision": revision = Int(fields[i + 1]) ?? 0
             case "op": op = fields[i + 1]
             case "id": id = fields[i + 1]
-            case _ where op == "mark": marks += 1
             default:
                 var members: [JSONValue.Member] = [.init("op", .string(op)), .init("id", .string(id))]
                 let stored = fields[i + 1].withByteView { try? JSONValue(parsing: $0) }
@@ -123,7 +137,6 @@ final class EventsEndpoint {
                 changes.append(.object(members))
             }
         }
-        if changes.isEmpty, marks > 0 { return nil }
         return JSONValue.object([.init("revision", .int(revision)), .init("changes", .array(changes))]).text()
     }
 
@@ -134,16 +147,7 @@ final class EventsEndpoint {
             ["XRANGE", key, "-", "+", "COUNT", "1"], key: key, budgetUs: 1_000_000)
         guard case .array(let entries) = reply, case .array(let parts)? = entries.first, let first = parts.first?.string
         else { return false }
-        return EventsEndpoint.order(first) <= EventsEndpoint.order(id)
-    }
-
-    private static func isStreamID(_ text: String) -> Bool {
-        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        return parts.count == 2 && parts.allSatisfy { UInt64($0) != nil }
-    }
-
-    private static func order(_ id: String) -> (UInt64, UInt64) {
-        let parts = id.split(separator: "-").map { UInt64($0) ?? 0 }
-        return (parts.first ?? 0, parts.last ?? 0)
+        guard let first = StreamID(first), let id = StreamID(id) else { return false }
+        return first <= id
     }
 }

@@ -8,21 +8,19 @@ import Services
 final class GiveBackEndpoints {
     private let limiter: Limiter
     private let store: RuleStore
-    private let rules: RuleEndpoints
     private let context: ServiceContext
     private let calls: RefundCalls
     private let parser = CheckParser()
 
-    init(limiter: Limiter, store: RuleStore, rules: RuleEndpoints) {
+    init(limiter: Limiter, store: RuleStore) {
         self.limiter = limiter
         self.store = store
-        self.rules = rules
         context = store.context
         calls = RefundCalls(limiter: limiter, redis: context.redis)
     }
 
     func add(to routes: Routes) {
-        routes.on(.post, "/api/rate-limits/refund", role: .check) { [unowned self] exchange, caller in
+        routes.on(.post, "/api/rate-limits/refund", role: .refund) { [unowned self] exchange, caller in
             try await refund(exchange, caller)
         }
         routes.on(.post, "/api/rate-limits/reset", role: .admin) { [unowned self] exchange, _ in
@@ -41,7 +39,7 @@ final class GiveBackEndpoints {
     private func refund(_ exchange: Exchange, _ caller: Caller) async throws {
         let idempotencyKey = try IdempotencyKey(exchange, caller: caller)
         let target = try target(exchange, takesAmount: true)
-        guard let (policies, keys) = try await prepare(target) else {
+        guard let (policies, keys) = try find(target) else {
             return exchange.reply(200, json: .object([.init("results", .array([]))]))
         }
         limiter.willGiveBack(keys)
@@ -64,7 +62,7 @@ final class GiveBackEndpoints {
 
     private func reset(_ exchange: Exchange) async throws {
         let target = try target(exchange, takesAmount: false)
-        guard let (policies, keys) = try await prepare(target) else {
+        guard let (policies, keys) = try find(target) else {
             return exchange.reply(200, json: .object([.init("reset", .array([]))]))
         }
         limiter.willGiveBack(keys)
@@ -98,23 +96,7 @@ final class GiveBackEndpoints {
         return target
     }
 
-    /// Finds the rules and keys concerned, and makes sure that every replica knows that these rules give back.
-    private func prepare(_ target: Target) async throws -> (policies: PolicySet, keys: [[UInt8]])? {
-        guard let found = try find(target) else { return nil }
-        let unmarked = found.policies.rules.filter { !$0.rule.hasRefunds }.map(\.rule.id)
-        guard !unmarked.isEmpty else { return found }
-        let outcome = try await store.change { rules in
-            let changes = unmarked.compactMap { id -> RuleStore.Change? in
-                guard var rule = rules.rule(id: id), !rule.hasRefunds else { return nil }
-                rule.hasRefunds = true
-                return .mark(rule)
-            }
-            return RuleStore.Plan(changes, ())
-        }
-        if case .changed(_, let revision) = outcome { await rules.bind(revision) }
-        return try find(target)
-    }
-
+    /// The rules and keys concerned; nil when there are none.
     private func find(_ target: Target) throws -> (policies: PolicySet, keys: [[UInt8]])? {
         parser.begin()
         let request = try parser.request(target.question)

@@ -55,11 +55,11 @@ final class RuleEndpoints {
 
     private static let administration = Set(["/api/rate-limits", "/api/rate-limits/apply"] + ruleRoutes)
 
-    /// Suspends until every loop of this process decides by `revision`, a second at most: a client that has its answer
+    /// Suspends until every loop of this process decides by `revision`, ten seconds at most: a client that has its answer
     /// may rely on it at this replica at once.
     func bind(_ revision: Int) async {
         context.process.broadcasts.send(revision, to: RuleFeed.requests)
-        for _ in 0..<500 where revisions.oldest < revision { await context.loop.sleep(us: 2000) }
+        for _ in 0..<5000 where revisions.oldest < revision { await context.loop.sleep(us: 2000) }
     }
 
     private func list(_ exchange: Exchange) throws(Problem) {
@@ -130,18 +130,18 @@ final class RuleEndpoints {
 
     /// A rule file: brings the rules to what it says, all or nothing. `?prune=true` deletes what it does not name.
     private func apply(_ exchange: Exchange) async throws {
-        let drafts = try RuleChanges.drafts(try exchange.jsonBody())
         let prunes = exchange.queryItem("prune") == "true"
+        let drafts = try await exchange.jsonBodyOffLoop { try RuleChanges.drafts($0) }
         let count = try await changeAndBind { rules in
-            let changes = try RuleChanges.apply(drafts, to: rules, prunes: prunes)
-            return RuleStore.Plan(changes, changes.count)
+            try await RuleChanges.applyOffLoop(drafts, to: rules, prunes: prunes)
         }
         exchange.reply(
             200, json: .object([.init("changed", .int(count)), .init("revision", .int(limiter.rules.revision))]))
     }
 
     @discardableResult
-    private func changeAndBind<Result>(_ plan: (RuleSet) throws -> RuleStore.Plan<Result>) async throws -> Result {
+    private func changeAndBind<Result>(_ plan: (RuleSet) async throws -> RuleStore.Plan<Result>) async throws -> Result
+    {
         guard case .changed(let result, let revision) = try await store.change(plan) else {
             preconditionFailure("only files have a digest, and only POST an idempotency key")
         }

@@ -9,6 +9,7 @@ import Services
 /// `/api/rate-limits/simulate`: what rules would decide, by the very scripts, on throwaway keys and with a given clock.
 final class SimulateEndpoint {
     static let mostRequests = 1000
+    static let mostAnswerBytes = 8 << 20
     /// 1970 to 2100: with the longest run after it every time in µs stays exact in the scripts.
     static let startsUs: ClosedRange<Int64> = 0...4_102_444_800_000_000
 
@@ -22,8 +23,51 @@ final class SimulateEndpoint {
         }
     }
 
+    /// What is to be simulated, read and checked. Rules and requests may be thousands of texts, so this is made off the loop.
+    private struct Plan: Sendable {
+        struct Step: Sendable {
+            /// The given clock, µs since the epoch.
+            let nowUs: Int
+            /// A check that can be read.
+            let check: JSONValue
+        }
+
+        let rules: RuleSet
+        let steps: [Step]
+    }
+
     private func simulate(_ exchange: Exchange) async throws {
-        var fields = try Fields(try exchange.jsonBody())
+        let plan = try await exchange.jsonBodyOffLoop { try SimulateEndpoint.plan($0) }
+        let simulation = Simulation(rules: plan.rules, context: context)
+        let decisions = ByteBuffer()
+        let parser = CheckParser()
+        do {
+            for step in plan.steps {
+                parser.begin()
+                let decision = try await simulation.decide(try parser.request(step.check), nowUs: step.nowUs)
+                if decisions.count > 0 { decisions.append(UInt8(ascii: ",")) }
+                DecisionJSON.write(decision, to: decisions)
+                guard decisions.count <= SimulateEndpoint.mostAnswerBytes else {
+                    throw Problem.impossible(
+                        "requests",
+                        "lead to an answer of more than \(SimulateEndpoint.mostAnswerBytes) bytes; send fewer")
+                }
+            }
+        } catch {
+            await simulation.cleanUp()
+            throw error
+        }
+        await simulation.cleanUp()
+        exchange.beginReply(200)
+        exchange.finishReply(contentType: "application/json") { body in
+            body.append("{\"decisions\":[")
+            body.append(decisions.view)
+            body.append("]}")
+        }
+    }
+
+    private static func plan(_ body: JSONValue) throws -> Plan {
+        var fields = try Fields(body)
         let rules = try rules(&fields)
         var startUs: Int64 = 0
         if let text = try fields.string("startAt") {
@@ -38,28 +82,12 @@ final class SimulateEndpoint {
         }
         let requests = try fields.array("requests", maxCount: SimulateEndpoint.mostRequests).required("requests")
         try fields.finish()
-        let questions = try requests.enumerated().map { try question($1, index: $0, startUs: startUs) }
-        let simulation = Simulation(rules: rules, context: context)
-        var decisions: [Decision] = []
-        do {
-            for question in questions { decisions.append(try await simulation.decide(question)) }
-        } catch {
-            await simulation.cleanUp()
-            throw error
-        }
-        await simulation.cleanUp()
-        exchange.beginReply(200)
-        exchange.finishReply(contentType: "application/json") { body in
-            body.append("{\"decisions\":[")
-            for (i, decision) in decisions.enumerated() {
-                if i > 0 { body.append(UInt8(ascii: ",")) }
-                DecisionJSON.write(decision, to: body)
-            }
-            body.append("]}")
-        }
+        let parser = CheckParser()
+        return Plan(
+            rules: rules, steps: try requests.enumerated().map { try step($1, index: $0, startUs: startUs, parser) })
     }
 
-    private func rules(_ fields: inout Fields) throws -> RuleSet {
+    private static func rules(_ fields: inout Fields) throws -> RuleSet {
         var drafts: [RuleDraft] = []
         if let rule = fields.value("rule") { drafts.append(try RuleDraft(rule, field: "rule")) }
         for (i, rule) in (try fields.array("rules", maxCount: 100) ?? []).enumerated() {
@@ -75,7 +103,9 @@ final class SimulateEndpoint {
     }
 
     /// One request: `atMs` or `atUs` after the start (default 0) and what a check has; the identifier may be left out.
-    private func question(_ value: JSONValue, index: Int, startUs: Int64) throws -> Simulation.Question {
+    private static func step(
+        _ value: JSONValue, index: Int, startUs: Int64, _ parser: CheckParser
+    ) throws -> Plan.Step {
         let path = "requests[\(index)]"
         guard case .object(let members) = value else { throw Problem.field(path, "must be an object") }
         var times = try Fields(.object(members.filter { $0.key == "atMs" || $0.key == "atUs" }), of: path)
@@ -87,22 +117,16 @@ final class SimulateEndpoint {
         if !rest.contains(where: { ["identifier", "apiKey", "userId", "ip"].contains($0.key) }) {
             rest.append(.init("identifier", .string("simulated")))
         }
-        let parser = CheckParser()
-        let request = try parser.request(.object(rest), path: path + ".")
-        return Simulation.Question(
-            nowUs: Int(startUs) + (atUs ?? (atMs ?? 0) * 1000), request: request, parser: parser)
+        parser.begin()
+        _ = try parser.request(.object(rest), path: path + ".")
+        return Plan.Step(nowUs: Int(startUs) + (atUs ?? (atMs ?? 0) * 1000), check: .object(rest))
     }
 }
 
 /// A run of the scripts under a given clock, on keys of its own.
 private final class Simulation: CheckBatchOwner {
-    struct Question {
-        /// The given clock, µs since the epoch.
-        let nowUs: Int
-        let request: CheckRequest
-        /// Holds the bytes that the request looks into.
-        let parser: CheckParser
-    }
+    /// Nobody's request waits for a simulation, which may be of a hundred rules a step.
+    private static let budgetUs: Int64 = 10_000_000
 
     private let matcher: Matcher
     private let keys = RequestKeys()
@@ -121,32 +145,32 @@ private final class Simulation: CheckBatchOwner {
         builder = KeyBuilder(prefix: context.process.prefix + "simulate:{\(RandomID.hex(bytes: 8))}:")
     }
 
-    func decide(_ question: Question) async throws -> Decision {
-        switch matcher.match(question.request) {
+    /// - Parameter nowUs: the given clock, µs since the epoch.
+    func decide(_ request: CheckRequest, nowUs: Int) async throws -> Decision {
+        switch matcher.match(request) {
         case .noRule: return Decision(isAllowed: true, reason: .noRule)
         case .allowListed(let rule): return Decision(isAllowed: true, reason: .allowListed, decider: rule)
         case .denyListed(let rule): return Decision(isAllowed: false, reason: .denyListed, decider: rule)
-        case .limits(let policies): return try await count(question, policies)
+        case .limits(let policies): return try await count(request, nowUs, policies)
         }
     }
 
-    private func count(_ question: Question, _ policies: PolicySet) async throws -> Decision {
-        keys.build(policies, question.request, builder)
+    private func count(_ request: CheckRequest, _ nowUs: Int, _ policies: PolicySet) async throws -> Decision {
+        keys.build(policies, request, builder)
         let names = (0..<keys.count).map { keys.key($0).array }
-        try await delete(names.filter { (expiresAtUs[$0] ?? .max) <= question.nowUs })
+        try await delete(names.filter { (expiresAtUs[$0] ?? .max) <= nowUs })
         let batch = CheckBatch(
-            owner: self, policies: policies, isPeek: question.request.isPeek, epoch: 0,
-            leasePrefix: policies.takesLeases ? RandomID.hex(bytes: 8) : nil, givenNowUs: question.nowUs)
-        keys.build(policies, question.request, builder)
-        _ = batch.append(keys: keys, cost: question.request.cost)
+            owner: self, policies: policies, isPeek: request.isPeek, epoch: 0,
+            leasePrefix: policies.takesLeases ? RandomID.hex(bytes: 8) : nil, givenNowUs: nowUs)
+        _ = batch.append(keys: keys, cost: request.cost)
         periods.fill(batch)
         let answer: CheckAnswer? = await suspend { resume in
             waiting = resume
-            context.redis.submit(batch, budgetUs: 1_000_000)
+            context.redis.submit(batch, budgetUs: Simulation.budgetUs)
         }
         guard let answer else { throw failure ?? RedisError.unexpectedReply("check") }
         for (i, name) in names.enumerated() {
-            expiresAtUs[name] = question.nowUs + answer.lifeMs[i] * 1000
+            expiresAtUs[name] = nowUs + answer.lifeMs[i] * 1000
         }
         return answer.decision(0)
     }
@@ -168,10 +192,11 @@ private final class Simulation: CheckBatchOwner {
     }
 
     private func delete(_ names: [[UInt8]]) async throws {
-        for name in names {
-            let key = String(decoding: name, as: UTF8.self)
-            _ = try await context.redis.send(["DEL", key], key: key, budgetUs: 1_000_000)
-            expiresAtUs[name] = nil
+        for start in stride(from: 0, to: names.count, by: 500) {
+            let some = names[start..<min(start + 500, names.count)]
+            let keys = some.map { String(decoding: $0, as: UTF8.self) }
+            _ = try await context.redis.send(["DEL"] + keys, key: keys[0], budgetUs: Simulation.budgetUs)
+            for name in some { expiresAtUs[name] = nil }
         }
     }
 }

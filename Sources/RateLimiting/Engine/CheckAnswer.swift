@@ -24,15 +24,15 @@ struct CheckAnswer {
             let at = 1 + i * 4
             outcomes.append(
                 Outcome(
-                    verdict: CheckAnswer.verdict(reply[at].bytes), remaining: reply[at + 1].integer,
-                    resetUs: reply[at + 2].integer, retryUs: reply[at + 3].integer))
+                    verdict: CheckAnswer.verdict(reply[at].bytes), remaining: CheckAnswer.number(reply[at + 1]),
+                    resetUs: CheckAnswer.number(reply[at + 2]), retryUs: CheckAnswer.number(reply[at + 3])))
         }
         self.outcomes = outcomes
         var next = 1 + decisions * 4
         var lifeMs: [Int] = []
         if batch.givenNowUs != nil {
             guard reply.count >= next + batch.keyCount else { return nil }
-            for i in 0..<batch.keyCount { lifeMs.append(reply[next + i].integer) }
+            for i in 0..<batch.keyCount { lifeMs.append(CheckAnswer.number(reply[next + i])) }
             next += batch.keyCount
         }
         self.lifeMs = lifeMs
@@ -75,6 +75,9 @@ struct CheckAnswer {
         }
         return leases.isEmpty ? nil : leases.joined(separator: ",")
     }
+
+    /// A number that can be reckoned with: a state that somebody wrote by hand may lead to any.
+    private static func number(_ reply: ReplyView) -> Int { min(max(0, reply.integer), RuleDraft.largestExact) }
 
     private static func verdict(_ word: ByteView) -> Outcome.Verdict {
         switch word.isEmpty ? 0 : word[0] {

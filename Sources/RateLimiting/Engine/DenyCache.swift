@@ -1,10 +1,10 @@
 import Bytes
+import Digests
 
 /// Refusals that are still true: a key that was refused is answered from here until it could be allowed again.
 ///
 /// Only refusals of cost 1 that left nothing are kept, so that what is answered from here is exactly what Redis would
-/// say: until then nothing comes back and nobody else can take anything. A fixed number of entries, four ways by hash;
-/// the hash has 128 bits and a secret seed, so that it stands for the key.
+/// say: until then nothing comes back and nobody else can take anything. A fixed number of entries, four ways by hash.
 struct DenyCache {
     struct Entry {
         fileprivate var key = KeyHash(a: 0, b: 0)
@@ -62,12 +62,13 @@ struct DenyCache {
     }
 }
 
-/// 128 bits that stand for a key inside this process.
+/// 128 bits that stand for a key inside this process. A secret keys them: refusals are told by them, and clients choose
+/// much of a key, so nobody must be able to find two keys that share them.
 struct KeyHash: Equatable {
     let a: UInt64
     let b: UInt64
 
-    private static let seeds = (UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max))
+    private static let keyed = KeyedHash()
 
     init(a: UInt64, b: UInt64) {
         self.a = a
@@ -75,6 +76,7 @@ struct KeyHash: Equatable {
     }
 
     init(_ key: ByteView) {
-        (a, b) = key.hash(seeds: KeyHash.seeds)
+        let value = KeyHash.keyed.hash(key)
+        (a, b) = (value.high, value.low)
     }
 }

@@ -41,7 +41,7 @@ extension Strategy {
         case .concurrency: nil
         // A bucket's capacity comes back in as long as its refill takes.
         case .tokenBucket(let limit, let windowMs, let burst, _):
-            Int((Double(windowMs) * 1000 * Double(burst) / Double(limit)).rounded(.up))
+            Int(clamping: (Int128(windowMs) * 1000 * Int128(burst) + Int128(limit) - 1) / Int128(limit))
         default: windowMs! * 1000
         }
     }

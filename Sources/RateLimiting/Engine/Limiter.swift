@@ -29,9 +29,9 @@ final class Limiter: EndOfTick, CheckBatchOwner {
     private let isCluster: Bool
     var pendingGiveBacks = 0
 
-    /// A refusal under a rule that ever gave anything back is remembered no longer than this, in case the news of a
-    /// giving back is lost.
-    private static let refundableUs: Int64 = 1_000_000
+    /// A refusal is remembered no longer than this: the news of a giving back may be lost, and of a counter that somebody
+    /// deletes in Redis by hand there is none.
+    private static let rememberedUs: Int64 = 1_000_000
 
     /// - Parameter budgetUs: how long a check waits for Redis before the rule's failure mode decides.
     init(context: ServiceContext, local: LocalLimits, budgetUs: Int64 = 50_000) {
@@ -49,7 +49,7 @@ final class Limiter: EndOfTick, CheckBatchOwner {
 
     /// Replaces the rules. Open calls keep theirs.
     func replaceRules(_ rules: RuleSet) {
-        guard rules.revision != self.rules.revision || rules.tokenRules != self.rules.tokenRules else { return }
+        guard rules !== self.rules else { return }
         matcher = Matcher(rules)
         denials.dropAll()
         epoch += 1
@@ -225,11 +225,9 @@ final class Limiter: EndOfTick, CheckBatchOwner {
         let rule = batch.policies.rules[0]
         if case .concurrency? = rule.strategy { return }
         let waitUs = Int64(decision.first.retryUs)
-        // On a cluster rules may also give back by themselves, those that decide together with others in another slot.
-        let isGivenBack = rule.rule.hasRefunds || isCluster && rules.mixesSubjects
-        let untilUs = batch.sentAtUs + (isGivenBack ? min(waitUs, Limiter.refundableUs) : waitUs)
         denials.insert(
-            KeyHash(batch.key(ofSubject: subject, rule: 0)), untilUs: untilUs, retryAtUs: nowUs + waitUs,
+            KeyHash(batch.key(ofSubject: subject, rule: 0)),
+            untilUs: batch.sentAtUs + min(waitUs, Limiter.rememberedUs), retryAtUs: nowUs + waitUs,
             resetAtUs: nowUs + Int64(decision.first.resetUs), clockOffsetUs: Int64(decision.nowUs ?? 0) - nowUs)
     }
 

@@ -13,7 +13,6 @@ final class CompiledRule: Sendable {
     let zone: Zone?
     /// A bucket's refill in exact integers; see `Strategy.refill`.
     let refill: (rate: Int, unit: Int)
-    let identifiers: IdentifierMatcher?
     /// The endpoint to the letter, for a rule that wants it so: the index knows folded paths only.
     private let exactEndpoint: EndpointPattern?
     /// Whether paths are told apart by case and by a slash at the end.
@@ -22,7 +21,8 @@ final class CompiledRule: Sendable {
     let takesLease: Bool
     let method: [UInt8]?
     let tier: [UInt8]?
-    /// How specific the rule is, but for the rank of its identifier; see `specificity(for:)`.
+    /// How specific the rule is, but for the rank of its identifier. Of two matching rules of a group the more specific
+    /// wins: identifier before tier before endpoint before method.
     let fixedSpecificity: Int
     /// Which part of a request is the tag of its keys: who the rule counts by.
     let subject: Rule.KeyPart
@@ -45,7 +45,6 @@ final class CompiledRule: Sendable {
         strategy = rule.strategy
         zone = if case .quota(_, _, let name)? = rule.strategy { Zone(identifier: name) } else { nil }
         refill = rule.strategy?.refill ?? (0, 0)
-        identifiers = rule.match.identifiers.map { IdentifierMatcher($0) }
         isExact = rule.match.isExact
         exactEndpoint = rule.match.isExact ? rule.match.endpoint.flatMap { EndpointPattern($0) } : nil
         takesLease = if case .concurrency? = rule.strategy { true } else { false }
@@ -69,19 +68,37 @@ final class CompiledRule: Sendable {
         policyHeader = [UInt8]((quoted + CompiledRule.policyParameters(rule)).utf8)
     }
 
-    /// Whether more than the endpoint decides if the rule matches.
-    var isConditional: Bool {
-        method != nil || tier != nil || identifiers != nil || exactEndpoint != nil
+    /// The same rule at another place among the compiled ones.
+    init(_ other: CompiledRule, index: Int32) {
+        rule = other.rule
+        self.index = index
+        strategy = other.strategy
+        zone = other.zone
+        refill = other.refill
+        exactEndpoint = other.exactEndpoint
+        isExact = other.isExact
+        takesLease = other.takesLease
+        method = other.method
+        tier = other.tier
+        fixedSpecificity = other.fixedSpecificity
+        subject = other.subject
+        furtherParts = other.furtherParts
+        keySuffix = other.keySuffix
+        policyJSON = other.policyJSON
+        nameJSON = other.nameJSON
+        policyHeader = other.policyHeader
+        headerName = other.headerName
     }
 
-    /// How specifically the rule matches a request whose endpoint it matches, nil if it does not. Of two matching rules of
-    /// a group the more specific wins: identifier before tier before endpoint before method.
-    func specificity(for request: CheckRequest) -> Int? {
-        if let method, !method.withByteView({ $0 == request.method }) { return nil }
-        if let tier, !tier.withByteView({ $0 == request.tier }) { return nil }
-        if let exactEndpoint, !exactEndpoint.matches(request.endpoint.written) { return nil }
-        guard let identifiers else { return fixedSpecificity }
-        return identifiers.rank(request).map { $0 << 42 + fixedSpecificity }
+    /// Whether more than the endpoint and the identity decide if the rule matches.
+    var isConditional: Bool { method != nil || tier != nil || exactEndpoint != nil }
+
+    /// Whether the rule is for a request whose endpoint and identity it is for.
+    func takes(_ request: CheckRequest) -> Bool {
+        if let method, !method.withByteView({ $0 == request.method }) { return false }
+        if let tier, !tier.withByteView({ $0 == request.tier }) { return false }
+        if let exactEndpoint, !exactEndpoint.matches(request.endpoint.written) { return false }
+        return true
     }
 
     private static func policyJSON(_ rule: Rule) -> [UInt8] {

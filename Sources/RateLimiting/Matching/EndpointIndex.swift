@@ -1,15 +1,17 @@
 import Bytes
 
 /// All rules' endpoint patterns as one tree over path segments: a request walks it once, whatever the number of rules.
+/// Patterns that end in `prefix*` are looked up by their prefix, once for each length that prefixes at a node have.
 ///
 /// The tree lies in arrays of plain values, with places instead of references: every request of every loop reads it, and
 /// counting references to shared objects would cost more than the walk.
 struct EndpointIndex: Sendable {
     private struct Node {
         var parameter: Int32 = -1
-        /// Rules whose pattern ends here, and those whose pattern ends in `prefix*` here.
+        /// Rules whose pattern ends here.
         var here = List()
-        var rests = List()
+        /// The first length that prefixes of patterns that end in `prefix*` here have, in `lengths`.
+        var lengths: Int32 = -1
     }
 
     /// Where a list of `ends` begins and ends, -1 when it is empty.
@@ -21,8 +23,12 @@ struct EndpointIndex: Sendable {
     /// The end of a pattern.
     private struct End {
         let rule: Int32
-        let prefix: Text
         var next: Int32 = -1
+    }
+
+    private struct Length {
+        let count: Int32
+        let next: Int32
     }
 
     /// A stretch of `texts`.
@@ -31,16 +37,19 @@ struct EndpointIndex: Sendable {
         var count: Int32 = 0
     }
 
-    /// A literal segment below a node, in a hash table over all nodes.
+    /// A literal segment below a node, or a prefix of one, in a hash table over all nodes. A prefix leads to a node of its
+    /// own, at which the patterns end.
     private struct Child {
         var hash: UInt64 = 0
         var parent: Int32 = -1
         var node: Int32 = -1
+        var isPrefix = false
         var segment = Text()
     }
 
     private var nodes = [Node()]
     private var ends: [End] = []
+    private var lengths: [Length] = []
     private var texts: [UInt8] = []
     private var children = [Child](repeating: Child(), count: 16)
     private var childCount = 0
@@ -58,31 +67,44 @@ struct EndpointIndex: Sendable {
         var at: Int32 = 0
         for segment in pattern.segments {
             switch segment {
-            case .literal(let text): at = child(text, of: at)
+            case .literal(let text): at = child(text, isPrefix: false, of: at)
             case .parameter:
                 if nodes[Int(at)].parameter < 0 { nodes[Int(at)].parameter = addNode() }
                 at = nodes[Int(at)].parameter
             }
         }
+        if let prefix = pattern.restPrefix {
+            addLength(Int32(prefix.count), at: Int(at))
+            at = child(prefix, isPrefix: true, of: at)
+        }
         let end = Int32(ends.count)
-        ends.append(End(rule: rule, prefix: keep(pattern.restPrefix ?? [])))
-        let list: WritableKeyPath<Node, List> = pattern.restPrefix == nil ? \.here : \.rests
-        let last = nodes[Int(at)][keyPath: list].last
-        if last < 0 { nodes[Int(at)][keyPath: list].first = end } else { ends[Int(last)].next = end }
-        nodes[Int(at)][keyPath: list].last = end
+        ends.append(End(rule: rule))
+        let last = nodes[Int(at)].here.last
+        if last < 0 { nodes[Int(at)].here.first = end } else { ends[Int(last)].next = end }
+        nodes[Int(at)].here.last = end
     }
 
-    private mutating func child(_ text: [UInt8], of parent: Int32) -> Int32 {
+    private mutating func addLength(_ count: Int32, at node: Int) {
+        var next = nodes[node].lengths
+        while next >= 0 {
+            if lengths[Int(next)].count == count { return }
+            next = lengths[Int(next)].next
+        }
+        lengths.append(Length(count: count, next: nodes[node].lengths))
+        nodes[node].lengths = Int32(lengths.count - 1)
+    }
+
+    private mutating func child(_ text: [UInt8], isPrefix: Bool, of parent: Int32) -> Int32 {
         let (hash, known) = text.withByteView { text in
             walk { walk in
                 let hash = walk.hash(text, parent)
-                return (hash, walk.child(hash, text, of: parent))
+                return (hash, walk.child(hash, text, isPrefix: isPrefix, of: parent))
             }
         }
         if known >= 0 { return known }
         let fresh = addNode()
         if (childCount + 1) * 2 > children.count { grow() }
-        put(Child(hash: hash, parent: parent, node: fresh, segment: keep(text)))
+        put(Child(hash: hash, parent: parent, node: fresh, isPrefix: isPrefix, segment: keep(text)))
         childCount += 1
         return fresh
     }
@@ -124,7 +146,12 @@ struct EndpointIndex: Sendable {
             ends.withUnsafeBufferPointer { ends in
                 texts.withUnsafeBufferPointer { texts in
                     children.withUnsafeBufferPointer { children in
-                        body(Walk(nodes: nodes, ends: ends, texts: ByteView(texts), children: children, seed: seed))
+                        lengths.withUnsafeBufferPointer { lengths in
+                            body(
+                                Walk(
+                                    nodes: nodes, ends: ends, texts: ByteView(texts), children: children,
+                                    lengths: lengths, seed: seed))
+                        }
                     }
                 }
             }
@@ -136,18 +163,23 @@ struct EndpointIndex: Sendable {
         let ends: UnsafeBufferPointer<End>
         let texts: ByteView
         let children: UnsafeBufferPointer<Child>
+        let lengths: UnsafeBufferPointer<Length>
         let seed: UInt64
 
         func hash(_ segment: ByteView, _ parent: Int32) -> UInt64 {
             segment.hash(seed: seed ^ UInt64(truncatingIfNeeded: parent) &* 0x9E37_79B9_7F4A_7C15)
         }
 
-        /// The node of a literal segment below `parent`, -1 when there is none.
-        func child(_ hash: UInt64, _ segment: ByteView, of parent: Int32) -> Int32 {
+        /// The node of a literal segment below `parent`, or of a prefix, -1 when there is none.
+        func child(_ hash: UInt64, _ segment: ByteView, isPrefix: Bool, of parent: Int32) -> Int32 {
             var slot = Int(truncatingIfNeeded: hash) & (children.count - 1)
             while children[slot].node >= 0 {
                 let child = children[slot]
-                if child.hash == hash, child.parent == parent, text(child.segment) == segment { return child.node }
+                if child.hash == hash, child.parent == parent, child.isPrefix == isPrefix,
+                    text(child.segment) == segment
+                {
+                    return child.node
+                }
                 slot = (slot + 1) & (children.count - 1)
             }
             return -1
@@ -160,23 +192,31 @@ struct EndpointIndex: Sendable {
         /// - Parameter rest: what follows the `/` after the segments walked so far.
         func visit(_ at: Int32, _ rest: ByteView, depth: Int, _ found: inout [Int32]) {
             let node = nodes[Int(at)]
-            var next = node.rests.first
+            var next = node.lengths
             while next >= 0 {
-                let end = ends[Int(next)]
-                if rest.hasPrefix(text(end.prefix)) { found.append(end.rule) }
-                next = end.next
+                let length = lengths[Int(next)]
+                next = length.next
+                guard rest.count >= Int(length.count) else { continue }
+                let prefix = rest.slice(0, Int(length.count))
+                let child = child(hash(prefix, at), prefix, isPrefix: true, of: at)
+                if child >= 0 { appendEnds(child, &found) }
             }
             guard depth < EndpointPattern.mostSegments else { return }
             let end = rest.firstIndex(of: UInt8(ascii: "/")) ?? rest.count
             let segment = rest.slice(0, end)
-            let child = child(hash(segment, at), segment, of: at)
+            let child = child(hash(segment, at), segment, isPrefix: false, of: at)
             if child >= 0 { step(child, rest, end, depth, &found) }
             if node.parameter >= 0, !segment.isEmpty { step(node.parameter, rest, end, depth, &found) }
         }
 
         private func step(_ next: Int32, _ rest: ByteView, _ end: Int, _ depth: Int, _ found: inout [Int32]) {
             guard end == rest.count else { return visit(next, rest.dropFirst(end + 1), depth: depth + 1, &found) }
-            var here = nodes[Int(next)].here.first
+            appendEnds(next, &found)
+        }
+
+        /// Appends the rules whose pattern ends at a node.
+        private func appendEnds(_ node: Int32, _ found: inout [Int32]) {
+            var here = nodes[Int(node)].here.first
             while here >= 0 {
                 found.append(ends[Int(here)].rule)
                 here = ends[Int(here)].next

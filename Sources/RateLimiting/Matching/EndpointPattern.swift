@@ -1,8 +1,8 @@
 import Bytes
 
 /// A rule's `match.endpoint`: exact segments, `{name}` or `:name` for any one segment, `*` at the end for any rest.
-struct EndpointPattern: Sendable, Equatable {
-    enum Segment: Sendable, Equatable {
+struct EndpointPattern: Sendable, Hashable {
+    enum Segment: Sendable, Hashable {
         case literal([UInt8])
         case parameter
     }

@@ -1,34 +1,25 @@
 import Bytes
 import Services
 
-/// A rule's `match.identifier`: identities by name, addresses by block.
+/// One text of a rule's `match.identifier`: an identity by name, or addresses by block.
 ///
 /// `user:42`, `key:…`, `ip:…` and `id:…` name one namespace; text without such a beginning is meant in any of them.
-struct IdentifierMatcher: Sendable {
-    private var named: [ByteTable<Bool>] = Identity.Kind.allCases.map { _ in ByteTable() }
-    private var blocks: [AddressBlock] = []
+enum IdentifierMatcher: Sendable {
+    /// - kinds: a bit for each namespace, that of its `rawValue`.
+    case name(kinds: UInt8, [UInt8])
+    case block(AddressBlock)
 
-    init(_ texts: [String]) {
-        for text in texts {
-            let (kind, value) = IdentifierMatcher.split(text)
-            if kind == nil || kind == .ip, let block = AddressBlock(value) {
-                blocks.append(block)
-                continue
-            }
-            for target in Identity.Kind.allCases where kind == nil || kind == target {
-                named[target.rawValue][[UInt8](value.utf8), default: true] = true
-            }
+    init(_ text: String) {
+        let (kind, value) = IdentifierMatcher.split(text)
+        if kind == nil || kind == .ip, let block = AddressBlock(value) {
+            self = .block(block)
+        } else {
+            self = .name(kinds: kind.map { 1 << UInt8($0.rawValue) } ?? .max, [UInt8](value.utf8))
         }
     }
 
-    /// How specifically the identity is meant: nil not at all, 1 to 129 by an address block, 200 by name.
-    func rank(_ request: CheckRequest) -> Int? {
-        if named[request.identity.kind.rawValue][request.identity.value] != nil { return 200 }
-        guard let address = request.address else { return nil }
-        var best: Int?
-        for block in blocks where block.contains(address) { best = max(best ?? 0, block.bits + 1) }
-        return best
-    }
+    /// How specifically an identity is meant by its name; by a block it is as many as the block has bits, and one.
+    static let rankOfName = 200
 
     /// The form in which an identifier is stored: an API key only as its hash.
     static func canonical(_ text: String) -> String {

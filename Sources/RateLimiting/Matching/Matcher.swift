@@ -14,32 +14,20 @@ enum MatchResult {
 /// apart among enforcing and shadow rules. One per loop and snapshot.
 final class Matcher {
     private struct Winner {
-        var group: Int32
-        var isShadow: Bool
+        let slot: Int
+        let isShadow: Bool
         var specificity: Int
         /// The rule's place among the compiled ones.
         var rule: Int32
         var isUnlimited: Bool
     }
 
-    /// What matching must know of a rule, as plain values: the rules themselves are shared by all loops, and counting
-    /// references to them would cost more than matching.
-    private struct Candidate {
-        let group: Int32
-        let effect: Effect
-        let isShadow: Bool
-        let guardsOwnAPI: Bool
-        let isConditional: Bool
-        let takesLease: Bool
-        let specificity: Int
-    }
-
-    private enum Effect { case limit, unlimited, allow, deny }
-
     let rules: RuleSet
-    private let candidates: [Candidate]
     private var found: [Int32] = []
+    private var hits: [IdentifierIndex.Hit] = []
     private var winners: [Winner] = []
+    /// By group, enforcing before shadow: the place of its winner, -1 between two requests.
+    private var winnerOf: [Int32]
     private var indices: [Int32] = []
     private var singles: [PolicySet?]
     /// Whether the last request met a concurrency rule that was not asked, since nobody could release its lease.
@@ -51,75 +39,56 @@ final class Matcher {
 
     init(_ rules: RuleSet) {
         self.rules = rules
-        var numbers: [String: Int32] = [:]
-        candidates = rules.compiled.map { rule in
-            let group = numbers[rule.rule.group] ?? Int32(numbers.count)
-            numbers[rule.rule.group] = group
-            return Candidate(
-                group: group, effect: Matcher.effect(rule.rule), isShadow: rule.rule.mode == .shadow,
-                guardsOwnAPI: rule.rule.guardsOwnAPI, isConditional: rule.isConditional,
-                takesLease: rule.takesLease, specificity: rule.fixedSpecificity)
-        }
         singles = Array(repeating: nil, count: rules.compiled.count)
-    }
-
-    private static func effect(_ rule: Rule) -> Effect {
-        switch rule.effect {
-        case .limit: .limit
-        case .unlimited: .unlimited
-        case .allow: .allow
-        case .deny: .deny
-        }
+        winnerOf = Array(repeating: -1, count: rules.groupCount * 2)
     }
 
     func match(_ request: CheckRequest) -> MatchResult {
+        for winner in winners { winnerOf[winner.slot] = -1 }
         winners.removeAll(keepingCapacity: true)
         found.removeAll(keepingCapacity: true)
         skippedLeases = false
-        rules.find(endpoint: request.endpoint, &found)
-        var allowing: Int32 = -1
-        var denying: Int32 = -1
-        for index in found {
-            let candidate = candidates[Int(index)]
+        hits.removeAll(keepingCapacity: true)
+        rules.find(request, &found, &hits)
+        // Of several rules that let pass, or that refuse, the oldest is named.
+        var allowing = Int32.max
+        var denying = Int32.max
+        for hit in hits {
+            let candidate = rules.candidates[Int(hit.rule)]
             if candidate.guardsOwnAPI != request.isOwnAPI { continue }
-            var specificity = candidate.specificity
-            if candidate.isConditional {
-                guard let exact = rules.compiled[Int(index)].specificity(for: request) else { continue }
-                specificity = exact
-            }
+            if candidate.isConditional, !rules.compiled[Int(hit.rule)].takes(request) { continue }
             if candidate.takesLease, request.takesNoLeases {
                 skippedLeases = true
                 continue
             }
             switch candidate.effect {
-            case .limit, .unlimited: contend(index, candidate, specificity)
-            case .allow: if !candidate.isShadow, allowing < 0 { allowing = index }
-            case .deny: if !candidate.isShadow, denying < 0 { denying = index }
+            case .limit, .unlimited: contend(hit.rule, candidate, Int(hit.rank) << 42 + candidate.specificity)
+            case .allow: if !candidate.isShadow { allowing = min(allowing, hit.rule) }
+            case .deny: if !candidate.isShadow { denying = min(denying, hit.rule) }
             }
         }
-        if denying >= 0 { return .denyListed(rules.compiled[Int(denying)]) }
-        if allowing >= 0 { return .allowListed(rules.compiled[Int(allowing)]) }
+        if denying < .max { return .denyListed(rules.compiled[Int(denying)]) }
+        if allowing < .max { return .allowListed(rules.compiled[Int(allowing)]) }
         return limits()
     }
 
-    private func contend(_ rule: Int32, _ candidate: Candidate, _ specificity: Int) {
+    private func contend(_ rule: Int32, _ candidate: RuleCandidate, _ specificity: Int) {
         let isUnlimited = candidate.effect == .unlimited
-        for i in winners.indices where winners[i].group == candidate.group && winners[i].isShadow == candidate.isShadow
-        {
-            let isBetter =
-                specificity > winners[i].specificity
-                || (specificity == winners[i].specificity && rule < winners[i].rule)
-            if isBetter {
-                winners[i].specificity = specificity
-                winners[i].rule = rule
-                winners[i].isUnlimited = isUnlimited
-            }
+        let slot = Int(candidate.group) * 2 + (candidate.isShadow ? 1 : 0)
+        let held = Int(winnerOf[slot])
+        guard held >= 0 else {
+            winnerOf[slot] = Int32(winners.count)
+            winners.append(
+                Winner(
+                    slot: slot, isShadow: candidate.isShadow, specificity: specificity, rule: rule,
+                    isUnlimited: isUnlimited))
             return
         }
-        winners.append(
-            Winner(
-                group: candidate.group, isShadow: candidate.isShadow, specificity: specificity, rule: rule,
-                isUnlimited: isUnlimited))
+        if (specificity, winners[held].rule) > (winners[held].specificity, rule) {
+            winners[held].specificity = specificity
+            winners[held].rule = rule
+            winners[held].isUnlimited = isUnlimited
+        }
     }
 
     private func limits() -> MatchResult {

@@ -56,4 +56,14 @@ struct CheckRequest {
     var takesNoLeases = false
 
     static let largestCost = 1_000_000_000
+
+    /// The same, with texts that live as long as `arena`.
+    func kept(in arena: ByteArena) -> CheckRequest {
+        var copy = self
+        copy.identity.value = arena.copy(identity.value)
+        copy.endpoint = endpoint.kept(in: arena)
+        copy.method = arena.copy(method)
+        copy.tier = arena.copy(tier)
+        return copy
+    }
 }

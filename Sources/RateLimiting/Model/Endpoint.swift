@@ -18,4 +18,9 @@ struct Endpoint {
 
     /// A name of the caller's own, which is no path: it is what it is.
     init(name: ByteView) { self.init(written: name, folded: name) }
+
+    /// The same in memory of its own.
+    func kept(in arena: ByteArena) -> Endpoint {
+        Endpoint(written: arena.copy(written), folded: arena.copy(folded))
+    }
 }

@@ -18,8 +18,6 @@ public struct Rule: Sendable, Equatable {
     public var onStoreFailure: StoreFailure
     /// The source's `burst`, kept for strategies where it has no effect.
     public var idleBurst: Int?
-    /// Whether anything was ever given back under the rule; such a rule's refusals are remembered for a second at most.
-    public var hasRefunds: Bool
     /// Microseconds since the epoch, by Redis's clock.
     public var createdAtUs: Int64
     public var updatedAtUs: Int64

@@ -9,15 +9,15 @@ extension Rule {
         self.init(
             id: id, name: name, version: version, generation: generation, isEnabled: draft.isEnabled, mode: draft.mode,
             group: draft.group ?? name, effect: draft.effect, match: draft.match, per: draft.per,
-            onStoreFailure: draft.onStoreFailure, idleBurst: draft.idleBurst, hasRefunds: false,
-            createdAtUs: createdAtUs, updatedAtUs: nowUs)
+            onStoreFailure: draft.onStoreFailure, idleBurst: draft.idleBurst, createdAtUs: createdAtUs,
+            updatedAtUs: nowUs)
     }
 
     /// The rule as a client sees it, and as it can be sent back.
     public var json: JSONValue { .object(members) }
 
-    /// The rule as it is stored: what clients see and what only we keep.
-    var stored: JSONValue { .object(members + (hasRefunds ? [.init("hasRefunds", .bool(true))] : [])) }
+    /// The rule as it is stored.
+    var stored: JSONValue { json }
 
     /// Reads a stored rule.
     init(stored value: JSONValue) throws(Problem) {
@@ -30,14 +30,13 @@ extension Rule {
             guard case .string(let text)? = take(name) else { return 0 }
             return text.withByteView { Timestamp(rfc3339: $0) }?.us ?? 0
         }
-        let hasRefunds = take("hasRefunds") == .bool(true)
         let (createdAtUs, updatedAtUs) = (time("createdAt"), time("updatedAt"))
+        // What earlier versions kept beside.
         members.removeAll { $0.key == "hasRefunds" }
         let draft = try RuleDraft(.object(members), isStored: true)
         self.init(
             draft, id: id, name: draft.name ?? id, version: version, generation: generation,
             createdAtUs: createdAtUs, nowUs: updatedAtUs)
-        self.hasRefunds = hasRefunds
     }
 
     private var members: [JSONValue.Member] {

@@ -1,4 +1,5 @@
 import Bytes
+import EventLoops
 import JSON
 import Services
 
@@ -34,7 +35,6 @@ enum RuleChanges {
         var new = Rule(
             draft, id: old.id, name: name, version: old.version + 1, generation: old.generation,
             createdAtUs: old.createdAtUs, nowUs: rules.readAtUs)
-        new.hasRefunds = old.hasRefunds
         if !new.continues(old) { new.generation = rules.revision + 1 }
         return new
     }
@@ -64,6 +64,18 @@ enum RuleChanges {
             for rule in rules.rules where !named.contains(rule.name) { changes.append(.delete(id: rule.id)) }
         }
         return changes
+    }
+
+    /// The same as a plan that says how many rules it changes, made on a thread of the pool: files are long.
+    static func applyOffLoop(
+        _ drafts: [RuleDraft], to rules: RuleSet, prunes: Bool
+    ) async throws -> RuleStore.Plan<Int> {
+        try await BlockingPool.computing.run {
+            Result {
+                let changes = try apply(drafts, to: rules, prunes: prunes)
+                return RuleStore.Plan(changes, changes.count)
+            }
+        }.get()
     }
 
     /// Reads `{"rules": […]}` or a bare array.
@@ -100,9 +112,18 @@ enum RuleChanges {
             rules.rule(id: id) != nil || fresh.contains(id) || RuleEndpoints.otherRoutes.contains(id)
         }
         if !isTaken(base), draft.name != nil || rules.rule(named: base) == nil { return base }
-        var number = 2
-        while isTaken("\(base)-\(number)") || rules.rule(named: "\(base)-\(number)") != nil { number += 1 }
-        return "\(base)-\(number)"
+        // The numbers are tried in steps that double, and the last step is halved: rules whose names say nothing in plain
+        // letters may be thousands.
+        let isFree = { (number: Int) in
+            !isTaken("\(base)-\(number)") && rules.rule(named: "\(base)-\(number)") == nil
+        }
+        var (taken, free) = (1, 2)
+        while !isFree(free) { (taken, free) = (free, free * 2) }
+        while free - taken > 1 {
+            let middle = taken + (free - taken) / 2
+            if isFree(middle) { free = middle } else { taken = middle }
+        }
+        return "\(base)-\(free)"
     }
 }
 

@@ -4,26 +4,31 @@ import Services
 import Synchronization
 
 /// Keeps every loop's rules up to date: the first loop hears of changes (and asks twice a second, since a publish may be
-/// lost), reads the rules once and hands the snapshot to all loops.
+/// lost), reads what changed once and hands the snapshot to all loops.
 final class RuleFeed {
     static let snapshots = Broadcasts.Topic<RuleSet>("ratelimit.rules")
     static let drops = Broadcasts.Topic<[[UInt8]]>("ratelimit.drop")
     static let requests = Broadcasts.Topic<Int>("ratelimit.reload")
     private static let pollUs: Int64 = 500_000
+    /// After how long no loop decides by a snapshot any more that was replaced.
+    private static let retiredUs: Int64 = 5_000_000
 
     private let store: RuleStore
     private let context: ServiceContext
     private let subscriber: RedisSubscriber
-    private var revision = -1
+    private let loss: RuleLoss
+    private var published: RuleSet?
     private var isReading = false
     private var mustReadAgain = false
     private var isStopped = false
 
     /// Made on the first loop only.
-    init(store: RuleStore) {
+    /// - Parameter file: the rule file that was loaded at start.
+    init(store: RuleStore, file: RuleFile?) {
         self.store = store
         context = store.context
         subscriber = RedisSubscriber(of: context.redis)
+        loss = RuleLoss(store: store, file: file)
     }
 
     /// Reads the rules, then begins to listen and to ask.
@@ -35,7 +40,7 @@ final class RuleFeed {
         }
         subscriber.onResubscribed = { [weak self] in self?.readSoon() }
         context.process.broadcasts.subscribe(RuleFeed.requests) { [weak self] revision in
-            if let self, revision > self.revision { readSoon() }
+            if let self, revision > published?.revision ?? -1 { readSoon() }
         }
         subscriber.start()
         publish(try await store.read(budgetUs: 5_000_000))
@@ -47,13 +52,23 @@ final class RuleFeed {
         subscriber.close()
     }
 
+    /// Has the rates of tokens that the library has now bind on every loop, whether Redis is there or not.
+    func tokensChanged() {
+        context.loop.spawn { [self] in
+            await store.compileAgain()
+            if let rules = store.library.rules { publish(rules) }
+        }
+    }
+
     private func poll() async {
         while !isStopped {
             await context.loop.sleep(us: RuleFeed.pollUs)
-            let reply = try? await context.redis.send(
+            let revision = try? await context.redis.send(
                 ["GET", store.keys.revision], key: store.keys.revision, budgetUs: 250_000)
-            guard let reply else { continue }
-            if (reply.string.flatMap { Int($0) } ?? 0) != revision { readSoon() }
+            let count = try? await context.redis.send(
+                ["HLEN", store.keys.rules], key: store.keys.rules, budgetUs: 250_000)
+            guard let revision, let count = count?.int, let published else { continue }
+            if (revision.int ?? 0) != published.revision || count != published.stored.count { readSoon() }
         }
     }
 
@@ -67,17 +82,42 @@ final class RuleFeed {
         context.loop.spawn { [self] in
             repeat {
                 mustReadAgain = false
-                if let rules = try? await store.read() { publish(rules) }
+                do {
+                    publish(try await loss.finish(try await store.readUnlessLost()))
+                } catch let lost as RulesLost {
+                    if let rules = await loss.mend(lost) { publish(rules) }
+                } catch {
+                    // Redis is away; polling goes on.
+                }
             } while mustReadAgain
             isReading = false
         }
     }
 
     private func publish(_ rules: RuleSet) {
-        guard rules.revision != revision else { return }
-        revision = rules.revision
+        guard rules !== published else { return }
+        if let old = published { retire(old) }
+        published = rules
         context.process.broadcasts.send(rules, to: RuleFeed.snapshots)
     }
+
+    /// Lets go of a snapshot on a thread of the pool: freeing thousands of rules takes long.
+    private func retire(_ rules: RuleSet) {
+        let retired = RetiredRules(rules)
+        context.loop.spawn { [context] in
+            await context.loop.sleep(us: RuleFeed.retiredUs)
+            await BlockingPool.computing.run { retired.free() }
+        }
+    }
+}
+
+/// The last one to hold a snapshot that was replaced.
+private final class RetiredRules: Sendable {
+    private let rules: Mutex<RuleSet?>
+
+    init(_ rules: RuleSet) { self.rules = Mutex(rules) }
+
+    func free() { rules.withLock { $0 = nil } }
 }
 
 /// Which revision each loop of the process decides by, so that a change can be answered once it binds on all of them.

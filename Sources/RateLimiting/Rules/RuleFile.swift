@@ -7,14 +7,25 @@ import Services
 
 /// `--rules FILE`: rules from version control, loaded at start. Each content is applied once, however many replicas start
 /// with it and however often, so that changes made since then are not undone.
-enum RuleFile {
-    static func load(_ path: String, into store: RuleStore) async throws {
-        guard let bytes = await BlockingPool.shared.run({ RuleFile.read(path) }) else {
+struct RuleFile: Sendable {
+    let path: String
+    /// Of its content.
+    let digest: String
+    private let drafts: [RuleDraft]
+
+    init(path: String) async throws {
+        self = try await BlockingPool.shared.run { Result { try RuleFile(reading: path) } }.get()
+    }
+
+    private init(reading path: String) throws {
+        guard let bytes = RuleFile.read(path) else {
             throw Problem(.invalidRequest, "cannot read the rule file \(path)")
         }
-        let drafts: [RuleDraft]
+        self.path = path
         do {
             drafts = try RuleChanges.drafts(try bytes.withByteView { try JSONValue(parsing: $0) })
+            // What no rules of any Redis could take is refused before Redis is asked.
+            _ = try RuleChanges.apply(drafts, to: .empty, prunes: false)
         } catch let problem as Problem {
             throw Problem(problem.kind, "\(path): \(problem.detail)", field: problem.field)
         } catch {
@@ -22,9 +33,13 @@ enum RuleFile {
         }
         let text = ByteBuffer()
         bytes.withByteView { SHA256.hash($0) }.withByteView { text.append(hex: $0) }
-        let outcome = try await store.change(digest: text.view.string) { rules in
-            let changes = try RuleChanges.apply(drafts, to: rules, prunes: false)
-            return RuleStore.Plan(changes, changes.count)
+        digest = text.view.string
+    }
+
+    /// Applies the content, unless Redis knows that it was applied.
+    func apply(to store: RuleStore) async throws {
+        let outcome = try await store.change(digest: digest) { [drafts] rules in
+            try await RuleChanges.applyOffLoop(drafts, to: rules, prunes: false)
         }
         switch outcome {
         case .changed(let count, let revision):

@@ -4,62 +4,36 @@ import JSON
 import Redis
 import Services
 
-/// The rules in Redis: reading all of them, and changing some in one atomic step.
+/// The rules in Redis: reading what has changed, and changing some in one atomic step.
 ///
 /// Keys: `ratelimit:{rules}:rules` (hash: rule id → rule as JSON), `…:revision` (integer, one more with every change),
 /// `…:changes` (stream of changes, trimmed), `…:applied` (hash: digest of a rule file → when it was applied).
 final class RuleStore {
     static let mostRules = 10_000
-    /// All rules together, as JSON: every loop reads them at once.
+    /// All rules together, as JSON.
     static let mostBytes = 64 << 20
     static let changesKept = 1000
     /// What each of many rules, read or changed in one step, may take longer, with time to spare.
-    private static let ruleUs: Int64 = 500
+    static let ruleUs: Int64 = 500
+    /// From how many changes on a step is put together off the loop.
+    private static let manyChanges = 32
     /// How long a change tries against others.
     static let patienceUs: Int64 = 10_000_000
 
     let context: ServiceContext
     let keys: RuleKeys
-    /// How many rules there were when they were last read.
-    private var lastCount = 0
+    /// What this process knows of the rules.
+    let library: RuleLibrary
 
-    init(context: ServiceContext) {
+    init(context: ServiceContext, library: RuleLibrary = RuleLibrary()) {
         self.context = context
+        self.library = library
         keys = RuleKeys(prefix: context.process.prefix)
     }
 
-    /// All rules as they are now.
-    func read(budgetUs: Int64 = 1_000_000) async throws -> RuleSet {
-        let reply = try await context.redis.run(
-            RateLimitScripts.rulesRead, keys: [keys.rules, keys.revision, keys.changes], arguments: [],
-            budgetUs: budgetUs + Int64(lastCount) * RuleStore.ruleUs)
-        guard case .array(let parts) = reply, parts.count >= 3, let revision = parts[0].int,
-            let lastChange = parts[1].string, let nowUs = parts[2].int
-        else { throw RedisError.unexpectedReply("rules_read") }
-        lastCount = parts.count / 2
-        var rules: [Rule] = []
-        var bytes = 0
-        for i in stride(from: 3, to: parts.count - 1, by: 2) {
-            guard let text = parts[i + 1].bytes else { continue }
-            bytes += text.count
-            do {
-                rules.append(try Rule(stored: text.withByteView { try JSONValue(parsing: $0) }))
-            } catch {
-                // A rule that a newer version wrote, or a hand: the others still bind.
-                context.log.error(
-                    "a stored rule cannot be read",
-                    ["rule": .string(parts[i].string ?? ""), "error": .string("\(error)")])
-            }
-        }
-        return RuleSet(
-            revision: revision, lastChange: lastChange, readAtUs: Int64(nowUs), storedBytes: bytes, rules: rules)
-    }
-
     /// One step of a change.
-    enum Change {
+    enum Change: Sendable {
         case put(Rule)
-        /// Keeps something of our own about a rule that otherwise stays as it is; subscribers don't hear of it.
-        case mark(Rule)
         case delete(id: String)
     }
 
@@ -92,7 +66,7 @@ final class RuleStore {
     ///   - digest: of the rule file the changes come from, so that each content is applied once.
     ///   - key: the request's idempotency key.
     func change<Result>(
-        digest: String? = nil, under key: IdempotencyKey? = nil, _ plan: (RuleSet) throws -> Plan<Result>
+        digest: String? = nil, under key: IdempotencyKey? = nil, _ plan: (RuleSet) async throws -> Plan<Result>
     ) async throws -> Outcome<Result> {
         let untilUs = context.loop.nowUs + RuleStore.patienceUs
         var attempts: Int64 = 0
@@ -108,11 +82,11 @@ final class RuleStore {
             {
                 return .answeredBefore(record: record)
             }
-            let plan = try plan(rules)
-            try RuleStore.checkSize(plan.changes, in: rules)
+            let plan = try await plan(rules)
+            let words = try await words(plan.changes, in: rules)
             if plan.changes.isEmpty, digest == nil { return .changed(plan.result, revision: rules.revision) }
             let reply = try await apply(
-                plan.changes, at: rules.revision, digest: digest, recordKey: recordKey, plan.answer)
+                plan.changes, words, at: rules.revision, digest: digest, recordKey: recordKey, plan.answer)
             switch reply.word {
             case "changed": return .changed(plan.result, revision: reply.revision)
             case "already-applied": return .alreadyApplied
@@ -133,20 +107,30 @@ final class RuleStore {
         throw Problem(.conflict, "the rules together would be larger than \(most) bytes, which is the most they can be")
     }
 
-    private func apply(
-        _ changes: [Change], at revision: Int, digest: String?, recordKey: String, _ answer: String?
-    ) async throws -> (word: String, revision: Int) {
-        var arguments = [
-            String(revision), keys.channel, String(RuleStore.changesKept), digest ?? "", answer ?? "",
-            String(IdempotencyKey.keptMs),
-        ]
-        for change in changes {
+    /// The arguments that tell the script of changes, once they are known not to be too large.
+    private func words(_ changes: [Change], in rules: RuleSet) async throws -> [String] {
+        if changes.count < RuleStore.manyChanges { return try RuleStore.words(changes, in: rules) }
+        return try await BlockingPool.computing.run { Result { try RuleStore.words(changes, in: rules) } }.get()
+    }
+
+    private static func words(_ changes: [Change], in rules: RuleSet) throws(Problem) -> [String] {
+        try checkSize(changes, in: rules)
+        return changes.flatMap { change in
             switch change {
-            case .put(let rule): arguments += ["put", rule.id, rule.stored.text()]
-            case .mark(let rule): arguments += ["mark", rule.id, rule.stored.text()]
-            case .delete(let id): arguments += ["delete", id, ""]
+            case .put(let rule): ["put", rule.id, rule.stored.text()]
+            case .delete(let id): ["delete", id, ""]
             }
         }
+    }
+
+    private func apply(
+        _ changes: [Change], _ words: [String], at revision: Int, digest: String?, recordKey: String, _ answer: String?
+    ) async throws -> (word: String, revision: Int) {
+        let arguments =
+            [
+                String(revision), keys.channel, String(RuleStore.changesKept), digest ?? "", answer ?? "",
+                String(IdempotencyKey.keptMs),
+            ] + words
         let grows = changes.contains { if case .put = $0 { true } else { false } }
         let reply = try await context.redis.run(
             grows || changes.isEmpty ? RateLimitScripts.rulesChange : RateLimitScripts.rulesDrain,
@@ -158,26 +142,4 @@ final class RuleStore {
     }
 }
 
-/// Where the rules are.
-struct RuleKeys {
-    let rules, revision, changes, applied: String
-    /// Publishes each new revision.
-    let channel: String
-    /// Publishes keys whose remembered refusals no longer hold, one per line.
-    let dropChannel: String
-    private let recordStart: String
-
-    init(prefix: String) {
-        let base = prefix + "ratelimit:{rules}:"
-        rules = base + "rules"
-        revision = base + "revision"
-        changes = base + "changes"
-        applied = base + "applied"
-        channel = base + "revision"
-        dropChannel = base + "drop"
-        recordStart = prefix + "idem:{rules}:"
-    }
-
-    /// Where the answer under an idempotency key is kept.
-    func record(_ key: IdempotencyKey?) -> String { recordStart + (key?.name ?? "none") }
-}
+extension RuleStore.Plan: Sendable where Result: Sendable {}

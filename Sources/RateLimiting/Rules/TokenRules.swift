@@ -16,7 +16,7 @@ enum TokenRules {
                     .tokenBucket(
                         limit: rate.limit, windowMs: rate.unit.ms, burst: rate.limit, initial: rate.limit)),
                 match: Rule.Match(identifiers: ["id:" + rate.name]), per: [.identifier], onStoreFailure: .local,
-                idleBurst: nil, hasRefunds: false, createdAtUs: 0, updatedAtUs: 0)
+                idleBurst: nil, createdAtUs: 0, updatedAtUs: 0)
         }
     }
 }

@@ -20,13 +20,16 @@ enum RateLimitScripts {
     static let leaseRelease = Script(
         name: "lease_release", source: draining(withClock(PackageResources.lease_release_lua)))
     static let rulesRead = Script(name: "rules_read", source: PackageResources.rules_read_lua)
+    static let rulesPage = Script(name: "rules_page", source: PackageResources.rules_page_lua)
+    static let rulesRestore = Script(name: "rules_restore", source: PackageResources.rules_restore_lua)
     static let rulesChange = Script(name: "rules_change", source: PackageResources.rules_change_lua)
-    /// The same for what must go on when Redis has no memory left: deleting rules, and marking those that give back.
+    /// The same for what must go on when Redis has no memory left: deleting rules.
     static let rulesDrain = Script(name: "rules_drain", source: draining(PackageResources.rules_change_lua))
 
     static var all: [Script] {
         StrategyName.allCases.map { single[$0]! } + [
-            composed, refund, leaseRenew, leaseRelease, rulesRead, rulesChange, rulesDrain,
+            composed, refund, leaseRenew, leaseRelease, rulesRead, rulesPage, rulesChange, rulesDrain,
+            rulesRestore,
         ]
     }
 

@@ -19,12 +19,6 @@ public final class RESPWriter {
     /// Begins anew.
     public func removeAll() { buffer.removeAll() }
 
-    /// The commands written. hiredis looks into them with `strchr`, so a NUL stands behind the last byte.
-    func finish() -> ByteView {
-        buffer.append(0)
-        return buffer.view.slice(0, buffer.count - 1)
-    }
-
     /// Begins a command of `count` words, its name included.
     public func command(_ count: Int) {
         let target = buffer.reserve(23)

@@ -27,10 +27,19 @@ public struct ReplyView {
     /// How many elements an array has; 0 for other kinds.
     public var count: Int { reply.pointee.type == REDIS_REPLY_ARRAY ? Int(reply.pointee.elements) : 0 }
 
+    /// An element; null where the array has none at this place, or the reply is no array.
     public subscript(index: Int) -> ReplyView {
-        precondition(index < count)
-        return ReplyView(UnsafePointer(reply.pointee.element[index]!))
+        guard index >= 0, index < count, let element = reply.pointee.element[index] else { return .null }
+        return ReplyView(UnsafePointer(element))
     }
+
+    // Unsafe because a view is not sendable; nobody ever writes to this one.
+    private nonisolated(unsafe) static let null: ReplyView = {
+        let nothing = UnsafeMutablePointer<redisReply>.allocate(capacity: 1)
+        nothing.initialize(to: redisReply())
+        nothing.pointee.type = REDIS_REPLY_NIL
+        return ReplyView(UnsafePointer(nothing))
+    }()
 
     /// A copy that may be kept.
     public var copy: RedisReply {

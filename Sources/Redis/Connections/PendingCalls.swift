@@ -4,6 +4,8 @@ struct PendingCalls {
         /// nil once the call has been given up: its reply, if it comes, is swallowed.
         var call: (any RedisCall)?
         var deadlineUs: Int64
+        /// What the loop had lost (`EventLoop.lostUs`) when the call was sent: what it loses later moves the deadline.
+        var lostUs: Int64 = 0
         /// Whether the call was sent with the script's text, so that NOSCRIPT cannot be the answer to it.
         var sentText = false
         /// How often the call was sent elsewhere before.
@@ -45,19 +47,21 @@ struct PendingCalls {
     }
 
     /// Gives up calls whose deadline has passed.
+    /// - Parameter lostUs: what the loop has lost so far.
     /// - Returns: the calls, oldest first, and the earliest deadline that is left.
-    mutating func expire(nowUs: Int64) -> (expired: [any RedisCall], nextDeadlineUs: Int64?) {
+    mutating func expire(nowUs: Int64, lostUs: Int64 = 0) -> (expired: [any RedisCall], nextDeadlineUs: Int64?) {
         var expired: [any RedisCall] = []
         var next: Int64?
         for i in 0..<count {
             let at = (head + i) & (entries.count - 1)
             guard let call = entries[at]!.call else { continue }
             let deadlineUs = entries[at]!.deadlineUs
-            if deadlineUs <= nowUs {
+            let movedUs = lostUs - entries[at]!.lostUs
+            if deadlineUs <= nowUs - movedUs {
                 entries[at]!.call = nil
                 expired.append(call)
             } else {
-                next = min(next ?? .max, deadlineUs)
+                next = min(next ?? .max, deadlineUs == .max ? .max : deadlineUs + movedUs)
             }
         }
         return (expired, next)

@@ -142,10 +142,10 @@ final class RedisConnector {
         }
         // By identity, not by a weak reference, which would make every later retain of the link a slow one.
         let identity = ObjectIdentifier(link)
-        link.onClosed = { [weak self] in
-            if let self, (self.link ?? unfinished).map(ObjectIdentifier.init) == identity {
-                perform(state.handle(.failed))
-            }
+        link.onClosed = { [weak self] reason in
+            guard let self, (self.link ?? unfinished).map(ObjectIdentifier.init) == identity else { return }
+            if let reason { failed(reason) }
+            perform(state.handle(.failed))
         }
         attemptTimer = loop.after(us: configuration.connectTimeoutUs) { [weak self] in self?.unfinished?.close() }
         var name = ""
@@ -169,8 +169,9 @@ final class RedisConnector {
                 guard link === unfinished else { return }
                 perform(state.handle(isAtPlace ? .prepared : .moved))
             } catch {
+                guard link === unfinished else { return }
                 lastError = error as? RedisError
-                if link === unfinished { link.close() }
+                link.close()
             }
         }
     }
@@ -197,6 +198,11 @@ final class RedisConnector {
 
     /// Why the last attempt failed after it was connected.
     private(set) var lastError: RedisError?
+
+    private func failed(_ reason: RedisError) {
+        lastError = reason
+        if reason != .lost { topology?.onBreach?(address.map { "\($0)" } ?? "", reason) }
+    }
 
     private func letIn(_ link: RedisLink) async throws(RedisError) {
         if let password = configuration.password {

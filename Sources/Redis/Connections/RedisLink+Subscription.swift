@@ -1,5 +1,4 @@
 import Bytes
-import CHiredis
 import EventLoops
 import Glibc
 
@@ -13,17 +12,12 @@ extension RedisLink {
     /// Turns the link into a subscription: from now on it only hears, through `onMessage`. Suspends until Redis has
     /// confirmed every channel.
     func subscribe(_ channels: [String]) async throws(RedisError) {
-        guard let context else { throw .unavailable }
         writer.buffer.removeAll()
         writer.command(1 + channels.count)
         writer.argument("SUBSCRIBE" as StaticString)
         for channel in channels { writer.argument(channel) }
-        let command = writer.finish()
-        let result = redisAsyncFormattedCommand(
-            context, linkReplied, Unmanaged.passUnretained(self).toOpaque(),
-            UnsafeRawPointer(command.base).assumingMemoryBound(to: CChar.self), command.count)
-        guard result == REDIS_OK else { throw .unavailable }
-        keepAlive(context.pointee.c.fd)
+        guard let descriptor = beginSubscription(writer.view) else { throw .unavailable }
+        keepAlive(descriptor)
         let isConfirmed = await withUnsafeContinuation { (continuation: UnsafeContinuation<Bool, Never>) in
             confirmations = Confirmations(missing: channels.count) { continuation.resume(returning: $0) }
         }

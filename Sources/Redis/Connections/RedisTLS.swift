@@ -11,9 +11,17 @@ final class RedisTLS {
 
     deinit { if let context { qm_tls_free(context) } }
 
+    /// An encrypted connection, as long as it is open.
+    struct Connection {
+        fileprivate let session: UnsafeMutableRawPointer
+
+        /// Whether nothing can be written before something is read.
+        var waitsToRead: Bool { qm_tls_waits_to_read(session) != 0 }
+    }
+
     /// - Parameter name: what the other side's certificate must be for.
-    func begin(_ connection: UnsafeMutablePointer<redisAsyncContext>, name: String) -> Bool {
-        guard let context else { return false }
-        return qm_tls_begin(&connection.pointee.c, context, name) == REDIS_OK
+    func begin(_ connection: UnsafeMutablePointer<redisContext>, name: String) -> Connection? {
+        guard let context, let session = qm_tls_begin(connection, context, name) else { return nil }
+        return Connection(session: session)
     }
 }

@@ -24,6 +24,8 @@ final class RedisTopology {
     private var followers: [ObjectIdentifier: Follower] = [:]
     /// Called with each change.
     var onChange: [() -> Void] = []
+    /// Called when a connection is ended because of what a server sent on it unasked: its address, and why.
+    var onBreach: ((_ server: String, _ reason: RedisError) -> Void)?
     private var isStarted = false
     /// Encrypts connections, if they are to be.
     private(set) lazy var tls: RedisTLS? = configuration.tls.map(RedisTLS.init)
@@ -52,6 +54,7 @@ final class RedisTopology {
         sentinels?.close()
         cluster?.close()
         onChange = []
+        onBreach = nil
     }
 
     deinit {

@@ -42,7 +42,7 @@ struct BrowserChecks {
         guard isSameOrigin(exchange) else {
             return Problem(.forbidden, "a page of another origin may change nothing here")
         }
-        guard !exchange.body.isEmpty else { return nil }
+        guard exchange.hasBody else { return nil }
         let type = exchange.header("content-type") ?? .empty
         let media = type.slice(0, type.firstIndex(of: UInt8(ascii: ";")) ?? type.count).trimmed
         let isOfForm =

@@ -4,8 +4,8 @@ import Telemetry
 
 /// What administrators have changed, in the stream `<prefix>audit`: the last 10,000 entries or a few more.
 ///
-/// An entry is written after its answer, which does not wait for it; `finish` does. One that Redis does not take goes to
-/// the log as a warning, whole.
+/// An entry is written after its answer, which does not wait for it; `finish` does, for as long as it is told. One that
+/// Redis does not take goes to the log as a warning, whole.
 public final class AuditLog {
     private unowned let context: ServiceContext
     private var pending = 0
@@ -35,10 +35,12 @@ public final class AuditLog {
         }
     }
 
-    /// Suspends until every entry is written or given up.
-    public func finish() async {
+    /// Suspends until every entry is written or given up, or until the time is over.
+    public func finish(withinUs: Int64) async {
         guard pending > 0 else { return }
+        let timer = context.loop.after(us: withinUs) { [weak self] in self?.resume() }
         await withUnsafeContinuation { waiters.append($0) }
+        timer.cancel()
     }
 
     private func resume() {

@@ -1,23 +1,27 @@
-/// What a caller may do. Each role includes the ones before it, but `work` and `sell`, which
-/// stand beside each other.
+/// What a caller may do, and nothing else.
 public enum Role: String, Sendable, CaseIterable {
-    /// Ask for decisions only.
+    /// Ask for decisions, and keep or release the leases that they gave.
     case check
+    /// Ask for decisions, and give back what they took.
+    case refund
     /// Read everything, and ask for decisions.
     case read
-    /// The worker calls, and read.
+    /// The worker calls, and what `read` may.
     case work
-    /// Reserve stock, confirm and cancel, and read.
+    /// Reserve stock, confirm, extend and cancel, and what `read` may.
     case sell
+    /// Change stock (adjust, import, count, write off, transfer), acknowledge its alerts, and what `read` may.
+    case stock
+    /// Everything.
     case admin
 
     public func includes(_ needed: Role) -> Bool {
-        switch self {
+        if self == needed { return true }
+        return switch self {
+        case .check: false
+        case .refund, .read: needed == .check
+        case .work, .sell, .stock: needed == .check || needed == .read
         case .admin: true
-        case .work: needed != .admin && needed != .sell
-        case .sell: needed != .admin && needed != .work
-        case .read: needed == .read || needed == .check
-        case .check: needed == .check
         }
     }
 }

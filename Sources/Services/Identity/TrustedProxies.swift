@@ -50,30 +50,23 @@ public struct TrustedProxies: Sendable {
     func clientAddress(peer: PeerAddress, headers: (StaticString, (ByteView) -> Void) -> Void) -> IPAddress? {
         let peerAddress: IPAddress? = if case .ip(let address) = peer { address } else { nil }
         guard trusts(peer) else { return peerAddress }
-        let said = forwarded("x-forwarded-for", headers) { $0 } ?? forwarded("forwarded", headers, forValue)
+        let said = forwardedFor(headers) ?? forwarded(headers)
         return (said ?? nil) ?? peerAddress
     }
 
-    /// Walks a header's list from its right end; stops at the first untrusted address. An entry that is no address
-    /// ends the walk at the last trusted one: whoever wrote it could write anything left of it.
     /// - Returns: `.none` when there is no such field, `.some(nil)` when no address can be read from its right end.
-    private func forwarded(
-        _ header: StaticString, _ headers: (StaticString, (ByteView) -> Void) -> Void,
-        _ addressPart: (ByteView) -> ByteView?
-    ) -> IPAddress?? {
+    private func forwardedFor(_ headers: (StaticString, (ByteView) -> Void) -> Void) -> IPAddress?? {
         var fieldCount = 0
         var only = ByteView.empty
-        headers(header) { value in
+        headers("x-forwarded-for") { value in
             fieldCount += 1
             only = value
         }
         if fieldCount == 0 { return .none }
         // One proxy and one address is what nearly every request has.
-        if fieldCount == 1, only.firstIndex(of: UInt8(ascii: ",")) == nil {
-            return .some(addressPart(only).flatMap { IPAddress(withoutPort($0)) })
-        }
+        if fieldCount == 1, only.firstIndex(of: UInt8(ascii: ",")) == nil { return .some(IPAddress(withoutPort(only))) }
         var entries: [ByteView] = []
-        headers(header) { value in
+        headers("x-forwarded-for") { value in
             var start = 0
             while start <= value.count {
                 let end = value.firstIndex(of: UInt8(ascii: ","), from: start) ?? value.count
@@ -81,30 +74,30 @@ public struct TrustedProxies: Sendable {
                 start = end + 1
             }
         }
+        return .some(rightmost(entries.lazy.map { IPAddress(withoutPort($0)) }))
+    }
+
+    /// The same for `Forwarded`.
+    private func forwarded(_ headers: (StaticString, (ByteView) -> Void) -> Void) -> IPAddress?? {
+        var entries: [IPAddress?] = []
+        var hasField = false
+        headers("forwarded") { value in
+            hasField = true
+            entries += ForwardedField.addresses(value)
+        }
+        return hasField ? .some(rightmost(entries)) : .none
+    }
+
+    /// Walks a list from its right end; stops at the first untrusted address. An entry that is no address ends the walk at
+    /// the last trusted one: whoever wrote it could write anything left of it.
+    private func rightmost(_ entries: some BidirectionalCollection<IPAddress?>) -> IPAddress? {
         var last: IPAddress?
         for entry in entries.reversed() {
-            guard let part = addressPart(entry), let address = IPAddress(withoutPort(part)) else { return .some(last) }
+            guard let address = entry else { return last }
             last = address
             if !trusts(address) { return address }
         }
-        return .some(last)
-    }
-
-    /// The `for=` value of one element of a `Forwarded` header.
-    private func forValue(_ element: ByteView) -> ByteView? {
-        var start = 0
-        while start <= element.count {
-            let end = element.firstIndex(of: UInt8(ascii: ";"), from: start) ?? element.count
-            let pair = element.slice(start, end).trimmed
-            if pair.count > 4, pair.slice(0, 4).equalsIgnoringCase("for=") {
-                let value = pair.dropFirst(4)
-                guard value[0] == UInt8(ascii: "\"") else { return value }
-                return value.lastIndex(of: UInt8(ascii: "\"")) == value.count - 1 && value.count > 1
-                    ? value.slice(1, value.count - 1) : nil
-            }
-            start = end + 1
-        }
-        return nil
+        return last
     }
 
     /// `192.0.2.1:4711` and `[2001:db8::1]:4711` without port and brackets.

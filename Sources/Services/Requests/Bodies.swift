@@ -1,4 +1,5 @@
 import Bytes
+import EventLoops
 import HTTP
 import JSON
 
@@ -9,6 +10,27 @@ extension Exchange {
         guard !body.isEmpty else { throw Problem(.invalidRequest, "the request needs a JSON body") }
         return try JSONValue(parsing: body)
     }
+
+    /// The same for routes that take large bodies: those are parsed on another thread, so that the loop goes on meanwhile.
+    /// Where much is made of the value, give the making to the other form of this function.
+    public func jsonBodyOffLoop() async throws -> JSONValue { try await jsonBodyOffLoop { $0 } }
+
+    /// What `make` makes of the request's JSON body. A large body is parsed and made something of on another thread, and the
+    /// tree is freed there, too. `make` must not touch anything that is confined to the loop.
+    public func jsonBodyOffLoop<Made: Sendable>(
+        _ make: @escaping @Sendable (JSONValue) throws -> Made
+    ) async throws -> Made {
+        guard body.count > Exchange.mostBytesParsedOnLoop else { return try make(jsonBody()) }
+        try requireJSON()
+        let text = steadyBody
+        let made: Result<Made, any Error> = await BlockingPool.computing.run {
+            Result { try make(JSONValue(parsing: text.view)) }
+        }
+        return try made.get()
+    }
+
+    /// A body of this size is parsed within a millisecond.
+    private static var mostBytesParsedOnLoop: Int { 16384 }
 
     /// Refuses a body that is announced as something other than JSON.
     public func requireJSON() throws(Problem) {

@@ -39,7 +39,10 @@ public struct Fields {
 
     public mutating func int(_ member: String, in range: ClosedRange<Int>) throws(Problem) -> Int? {
         guard let value = value(member) else { return nil }
-        guard case .int(let number) = value else { throw .field(name(member), "must be an integer") }
+        guard case .int(let number) = value else {
+            let isTooLarge = if case .double(let number) = value { number.rounded() == number } else { false }
+            throw .field(name(member), isTooLarge ? "must be an integer within ±(2^53−1)" : "must be an integer")
+        }
         guard range.contains(number) else {
             throw .field(name(member), "must be from \(range.lowerBound) to \(range.upperBound), not \(number)")
         }

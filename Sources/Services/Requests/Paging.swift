@@ -24,6 +24,15 @@ public struct Page: Sendable {
         self.limit = limit
     }
 
+    /// The newest entry that may be on a page of a stream, read backwards; `newest` on the first page.
+    public func newestEntry(_ newest: String = "+") throws(Problem) -> String {
+        guard let cursor else { return newest }
+        guard let before = StreamID(cursor)?.predecessor else {
+            throw .field("cursor", "is not one that was given out")
+        }
+        return before.text
+    }
+
     /// Names the next page in the answer's `Link` header.
     /// - Parameter filters: members of the query that the next page is to have as well.
     public func addNextLink(_ cursor: String, to exchange: Exchange, keeping filters: [StaticString] = []) {

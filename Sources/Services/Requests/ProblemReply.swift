@@ -38,6 +38,9 @@ public enum ProblemReply {
         if let field = problem.field { json.field("field", field) }
     }
 
+    /// What an error says to whoever runs the program.
+    public static func words(_ error: any Error) -> String { (error as? Problem)?.detail ?? "\(error)" }
+
     /// A detail that repeats what a client sent is as long as a sentence may be, not as long as that.
     private static func cut(_ detail: String) -> String {
         guard detail.utf8.count > longestDetail else { return detail }
@@ -59,7 +62,10 @@ public enum ProblemReply {
             problem.allow = allow
             return problem
         case let error as JSONError:
-            if let field = error.field { return .field(field, "must be a number within ±(2^53−1)") }
+            if let field = error.field {
+                return .field(
+                    field, error.kind == .repeatedKey ? "must not occur twice" : "must be a number within ±(2^53−1)")
+            }
             return Problem(.invalidRequest, "the body is not the JSON that is expected: \(error.description)")
         case let error as RedisError:
             return store(error, log: log)

@@ -14,6 +14,8 @@ public final class Routes {
     private var browsers: BrowserChecks
     /// By the route's index: those that a page of any origin may ask.
     private var openRoutes: Set<Int> = []
+    /// By the route's index: who may call; nil where anybody may.
+    private var roles: [Role?] = []
     private var ownGuard: OwnGuard?
 
     /// What is put before every request, while it is needed.
@@ -42,6 +44,7 @@ public final class Routes {
             ProblemReply.send(error, to: exchange, log: log.with(names))
         }
         router.before = { [unowned self] exchange, route in mayBegin(exchange, route) }
+        router.beforeBody = { [unowned self] exchange, route in try judge(exchange, route) }
         context.process.broadcasts.subscribe(Tokens.changes) { [context, streams] tokens in
             context.tokens = tokens
             streams.endRevoked()
@@ -57,6 +60,7 @@ public final class Routes {
         _ handler: @escaping (Exchange, Caller) throws -> Void
     ) {
         if isOpen { openRoutes.insert(router.routes.count) }
+        note(role)
         router.on(
             method, pattern, bodyLimit: bodyLimit,
             .immediate { [access] exchange in
@@ -75,6 +79,7 @@ public final class Routes {
         var handler = handler
         if role == .admin, method != .get, isAudited { handler = recording(method, pattern, handler) }
         if let atOnce { handler = limiting(atOnce, handler) }
+        note(role)
         router.on(
             method, pattern, bodyLimit: bodyLimit,
             .async { [access, handler] exchange in
@@ -86,6 +91,7 @@ public final class Routes {
     public func stream(
         _ pattern: String, role: Role, _ handler: @escaping (Exchange, Caller) async throws -> Void
     ) {
+        note(role)
         router.on(
             .get, pattern,
             .async { [access, streams] exchange in
@@ -98,6 +104,12 @@ public final class Routes {
             })
     }
 
+    /// Keeps the role of the route that is registered next.
+    private func note(_ role: Role?) {
+        while roles.count < router.routes.count { roles.append(nil) }
+        roles.append(role)
+    }
+
     /// Puts `body` before every request while `isNeeded` says so. It answers the request itself or calls `resume`, now or
     /// later.
     public func guardRequests(
@@ -108,21 +120,35 @@ public final class Routes {
 
     // MARK: Before a handler
 
+    /// Throws what a request will be refused for when its body is there, by its head alone: so nobody without a token can
+    /// have us keep what they send.
+    private func judge(_ exchange: Exchange, _ route: Route) throws(Problem) {
+        do throws(Problem) {
+            if let problem = refusal(of: exchange, route) { throw problem }
+            if route.index < roles.count { _ = try access.authorize(exchange, roles[route.index]) }
+        } catch {
+            RequestID.stash(exchange)
+            throw error
+        }
+    }
+
     /// False when the request is answered, or goes on later.
     private func mayBegin(_ exchange: Exchange, _ route: Route) -> Bool {
         RequestID.stash(exchange)
-        var problem: Problem?
-        if context.tokens.isEmpty { problem = browsers.refusal(ofHost: exchange) }
-        if problem == nil, exchange.isFromBrowser, !openRoutes.contains(route.index) {
-            problem = browsers.refusal(ofChange: exchange)
-        }
-        if let problem {
+        if let problem = refusal(of: exchange, route) {
             router.failed(problem, exchange)
             return false
         }
         guard let ownGuard, ownGuard.isNeeded() else { return true }
         ownGuard.run(exchange) { [unowned router] in router.run(route, exchange) }
         return false
+    }
+
+    /// Why a browser's request is refused, if it is.
+    private func refusal(of exchange: Exchange, _ route: Route) -> Problem? {
+        if context.tokens.isEmpty, let problem = browsers.refusal(ofHost: exchange) { return problem }
+        guard exchange.isFromBrowser, !openRoutes.contains(route.index) else { return nil }
+        return browsers.refusal(ofChange: exchange)
     }
 
     // MARK: Around a handler

@@ -12,6 +12,9 @@ public protocol Service: AnyObject {
     /// Adds the service's routes to the loop's router.
     func addRoutes(to router: Routes)
 
+    /// Judges the files that `start` is going to read, without asking Redis. Throws a `Problem` that names the file.
+    func check() async throws
+
     /// Prepares to serve (loads what every request needs) and starts the background work. The server reports ready
     /// when every service's `start` has returned on every loop.
     func start() async throws
@@ -24,6 +27,8 @@ public protocol Service: AnyObject {
 }
 
 extension Service {
+    public func check() async throws {}
+
     public func drain() {}
 }
 

@@ -54,6 +54,8 @@ extension Fleet {
         @Test(arguments: [
             ("server", ["SET", "qm:{a}", "1"], true), ("server", ["GET", "other"], false),
             ("server", ["FLUSHALL"], false), ("server", ["KEYS", "*"], false),
+            ("server", ["CONFIG", "GET", "masterauth"], false), ("worker", ["CONFIG", "GET", "masterauth"], false),
+            ("server", ["CONFIG", "GET", "appendfsync"], false), ("worker", ["ACL", "GETUSER", "server"], false),
             ("server", ["CONFIG", "SET", "maxmemory", "1"], false), ("server", ["DEBUG", "SLEEP", "0"], false),
             ("server", ["SHUTDOWN"], false), ("server", ["ACL", "LIST"], false),
             ("server", ["SCRIPT", "FLUSH"], false),

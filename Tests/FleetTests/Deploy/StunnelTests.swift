@@ -19,7 +19,7 @@ extension Fleet {
             let tunnel = try stunnel(localPort, tlsPort)
             defer { tunnel.kill() }
             let replica = try await Replica(["serve", "--redis", "redis://127.0.0.1:\(localPort)"])
-            #expect(try replica.request("GET", "/readyz").status == 200)
+            #expect(try replica.request("GET", "/readyz?redis").status == 200)
             try replica.rule(#"{"name":"api","strategy":"token_bucket","limit":5,"window":"1s"}"#)
             #expect(try replica.check(#"{"identifier":"ann"}"#).status == 200)
             // Without TLS Redis speaks to nobody.

@@ -10,7 +10,7 @@ extension Fleet {
             let fleet = try await FleetScript("--replicas", "2", "--workers", "1", "--redis", "sentinel")
             let back = fault == "kill" ? "start" : "resume"
             let run = try await MixedLoad(
-                on: fleet, seconds: 18, rate: 120, faults: "3s \(fault) redis-1; 8s \(back) redis-1",
+                on: fleet, seconds: 15, rate: 120, faults: "3s \(fault) redis-1; 8s \(back) redis-1",
                 ["--durability", "replicated"])
             #expect(run.code == 0, "\(run.output)")
             #expect(run.unknown == 0, "\(run.output)")
@@ -20,7 +20,7 @@ extension Fleet {
         @Test func whatIsLostWithoutAPromiseIsCounted() async throws {
             let fleet = try await FleetScript("--replicas", "2", "--workers", "1", "--redis", "sentinel")
             let run = try await MixedLoad(
-                on: fleet, seconds: 16, rate: 120, faults: "3s kill redis-1; 8s start redis-1")
+                on: fleet, seconds: 13, rate: 120, faults: "3s kill redis-1; 8s start redis-1")
             #expect(run.code == 0, "\(run.output)")
         }
 

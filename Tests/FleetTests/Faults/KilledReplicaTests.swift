@@ -20,8 +20,8 @@ extension Fleet {
         @Test(arguments: ["nginx", "haproxy"]) func aRollingRestartIsNotNoticed(_ balancer: String) async throws {
             let fleet = try await FleetScript("--replicas", "2", "--workers", "2", "--balancer", balancer)
             let run = try await MixedLoad(
-                on: fleet, seconds: 20, rate: 150,
-                faults: "1s restart server-1; 1s restart worker-1; 10s restart server-2; 10s restart worker-2")
+                on: fleet, seconds: 16, rate: 150,
+                faults: "1s restart server-1; 1s restart worker-1; 8s restart server-2; 8s restart worker-2")
             #expect(run.code == 0, "\(run.output)")
             #expect(run.errors(but: []) == [:], "\(run.output)")
             #expect(run.unknown == 0)
@@ -31,7 +31,7 @@ extension Fleet {
         @Test func redisIsKilledAndComesBackFromItsFile() async throws {
             let fleet = try await FleetScript("--replicas", "2", "--workers", "1")
             let run = try await MixedLoad(
-                on: fleet, seconds: 14, rate: 150, faults: "4s kill redis-1; 5s start redis-1")
+                on: fleet, seconds: 11, rate: 150, faults: "4s kill redis-1; 5s start redis-1")
             #expect(run.code == 0, "\(run.output)")
         }
     }

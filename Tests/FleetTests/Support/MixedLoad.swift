@@ -13,20 +13,38 @@ struct MixedLoad {
     init(
         on fleet: FleetScript, seconds: Int, rate: Int, faults: String, _ options: [String] = []
     ) async throws {
+        try await self.init(
+            url: fleet.text("url"), redis: fleet.text("redis"), seconds: seconds, rate: rate,
+            ["--dir", fleet.directory, "--fleet", Tree.root + "/deploy/fleet", "--faults", faults] + options)
+        // The figures of a run are worth more than that it passed.
+        print("faults: \(faults)\n\(output)")
+    }
+
+    /// Runs one on whatever answers at `url`.
+    /// - Parameter calm: called once the load is over but for what is still waited for.
+    init(
+        url: String, redis: String, seconds: Int, rate: Int, _ options: [String], calm: () -> Void = {}
+    ) async throws {
         let folder = try TemporaryFolder()
         let results = folder.path + "/results.json"
         let process = try ChildProcess(
             [
-                try Tree.loadTest, "mixed", "--url", fleet.text("url"), "--redis", fleet.text("redis"), "--dir",
-                fleet.directory, "--fleet", Tree.root + "/deploy/fleet", "--duration", String(seconds), "--rate",
-                String(rate), "--faults", faults, "--json", results, "--record", folder.path + "/record",
+                try Tree.loadTest, "mixed", "--url", url, "--redis", redis, "--duration", String(seconds), "--rate",
+                String(rate), "--json", results, "--record", folder.path + "/record",
             ] + options, output: folder.path + "/output")
+        let startUs = MonotonicClock.nowUs()
+        let calmUs = startUs + Int64(seconds) * 1_000_000
         // It bounds each of its own steps; this is for one that does not.
-        let endUs = MonotonicClock.nowUs() + Int64(seconds) * 1_000_000 + 150_000_000
+        let endUs = calmUs + 150_000_000
+        var isCalm = false
         while !process.hasEnded, MonotonicClock.nowUs() < endUs {
+            if !isCalm, MonotonicClock.nowUs() >= calmUs {
+                isCalm = true
+                calm()
+            }
             try? await Task.sleep(nanoseconds: 20_000_000)
         }
-        guard process.hasEnded else { throw SetUpFailure("the load has not ended: \(faults)") }
+        guard process.hasEnded else { throw SetUpFailure("the load has not ended") }
         let status = process.wait()
         code = status & 0x7F == 0 ? Int(status >> 8 & 0xFF) : -Int(status & 0x7F)
         output = try Tree.read(folder.path + "/output")
@@ -35,8 +53,6 @@ struct MixedLoad {
             throw SetUpFailure("no results: \(output)")
         }
         self.json = json
-        // The figures of a run are worth more than that it passed.
-        print("faults: \(faults)\n\(output)")
     }
 
     private var requests: [JSONValue] { if case .array(let kinds)? = json["requests"] { kinds } else { [] } }

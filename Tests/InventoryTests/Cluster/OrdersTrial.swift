@@ -129,6 +129,8 @@ final class OrdersTrial: Sendable {
         case .unknown(let place): "unknown \(place)"
         case .missing: "missing"
         case .past: "past"
+        case .far: "far"
+        case .lacking: "lacking"
         case .other: "other"
         }
     }

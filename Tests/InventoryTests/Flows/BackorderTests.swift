@@ -120,4 +120,80 @@ struct BackorderTests {
         #expect(try stock.levels("A") == [5, 0, 5])
         #expect(try stock.command("ZCARD", stock.prefix + "backorder:{A}") == "0")
     }
+
+    /// Those who wait elsewhere, however many, keep nobody waiting where there is stock.
+    @Test func manyWaitElsewhere() throws {
+        let stock = try shop()
+        let more = StockServer.reservation("A", 1, #","backorder":true"#)
+        for _ in 0..<3 { #expect(try stock.atOnce(50, more).allSatisfy { $0.status == 202 }) }
+        let body = #"{"productId":"A","warehouseId":"warehouse-2","quantity":1,"backorder":true}"#
+        let id = try #require(try stock.send("POST", "/api/reservations", body).json?["id"]?.text)
+        try stock.set("A", 1, warehouse: "warehouse-2")
+        #expect(try status(stock, id) == "active")
+    }
+
+    @Test func allAreServedSoon() async throws {
+        let stock = try shop()
+        let more = StockServer.reservation("A", 1, #","backorder":true"#)
+        for _ in 0..<3 { #expect(try stock.atOnce(50, more).allSatisfy { $0.status == 202 }) }
+        try stock.set("A", 200)
+        #expect(try await eventually { try stock.levels("A") == [200, 150, 50] })
+    }
+
+    /// Those who waited under a version of the program that had one queue only.
+    @Test func theQueueOfAnOlderVersion() throws {
+        let stock = try shop()
+        let ids = [try wait(stock, 1), try wait(stock, 1)]
+        _ = try stock.command("DEL", stock.prefix + "backorder:{A}:warehouse-1")
+        _ = try stock.command("HDEL", stock.prefix + "stock:{A}", "queued")
+        try stock.set("A", 5)
+        #expect(try ids.map { try status(stock, $0) } == ["active", "active"])
+        #expect(try stock.command("ZCARD", stock.prefix + "backorder:{A}:warehouse-1") == "0")
+        #expect(try stock.command("HEXISTS", stock.prefix + "stock:{A}", "queued") == "0")
+    }
+
+    /// What is free is not enough for the one who waits, and is not given to who comes, unless that one has priority.
+    @Test func whoWaitsIsServedBeforeWhoComes() throws {
+        let stock = try shop(3)
+        let waits = try wait(stock, 5)
+        let comes = try stock.reserve("A", 2)
+        #expect(comes.status == 409 && comes.json?["available"]?.number == 0)
+        #expect(try stock.reserve("A", 2, #","priority":1"#).status == 201)
+        #expect(try stock.levels("A") == [3, 2, 1])
+        let later = try wait(stock, 1)
+        try stock.set("A", 7)
+        #expect(try [waits, later].map { try status(stock, $0) } == ["active", "waiting"])
+        // Elsewhere nobody waits.
+        try stock.set("A", 1, warehouse: "warehouse-2")
+        let body = #"{"productId":"A","warehouseId":"warehouse-2","quantity":1}"#
+        #expect(try stock.send("POST", "/api/reservations", body).status == 201)
+        #expect(try stock.send("PUT", "/api/reservations/\(waits)", #"{"quantity":4}"#).status == 200)
+        #expect(try status(stock, later) == "active")
+    }
+
+    /// How long it may wait, and how long it is held from when it has its stock.
+    @Test func waitingAndHoldingHaveTheirOwnTimes() throws {
+        let stock = try shop()
+        let key = stock.prefix + "reservation:{A}:"
+        func record(_ id: String, _ field: String) throws -> Int {
+            Int(try stock.command("HGET", key + id.split(separator: "~")[1], field)) ?? 0
+        }
+        let id = try wait(stock, 1, #","maxWaitMs":"2d","expiresInMs":"15m""#)
+        #expect(try record(id, "expires") - record(id, "created") == 2 * 86_400_000)
+        let short = try wait(stock, 1, #","maxWaitMs":60000,"expiresInMs":"1h""#)
+        #expect(try record(short, "expires") - record(short, "created") == 60_000)
+        try stock.set("A", 2)
+        for (id, ms) in [(id, 900_000), (short, 3_600_000)] {
+            #expect(try status(stock, id) == "active")
+            let held = try record(id, "expires") - record(id, "created")
+            #expect(held >= ms && held < ms + 60_000)
+        }
+        for (more, field) in [
+            (#","maxWaitMs":1000"#, "maxWaitMs"), (#","backorder":true,"maxWaitMs":0"#, "maxWaitMs"),
+            (#","backorder":true,"maxWaitMs":"31d""#, "maxWaitMs"),
+        ] {
+            let answer = try stock.reserve("A", 1, more)
+            #expect(answer.status == 400 && answer.json?["field"]?.text == field, "\(answer.text)")
+        }
+    }
 }

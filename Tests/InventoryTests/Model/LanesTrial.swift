@@ -75,6 +75,26 @@ final class LanesTrial: Sendable {
         }
     }
 
+    /// Takes all that is due, and dies with it.
+    func takeDue(nowMs: Int) async throws -> [String] {
+        try await lanes.run { lanes in
+            lanes.givenNowMs = nowMs
+            return try await LanesTrial.upkeep(lanes).take(part: StockKeys.part("A"))
+        }
+    }
+
+    func round(nowMs: Int) async throws {
+        try await lanes.run { lanes in
+            lanes.givenNowMs = nowMs
+            await LanesTrial.upkeep(lanes).round()
+        }
+    }
+
+    private static func upkeep(_ lanes: StockLanes) -> StockUpkeep {
+        let outbox = StockOutbox(lanes: lanes, escalateAfterMs: 3_600_000, onEvent: nil)
+        return StockUpkeep(lanes: lanes, outbox: outbox, ledgerDays: 400)
+    }
+
     private static func step(_ operation: StockModel.Operation) -> StockStep {
         func scripted(_ members: (String, JSONValue?)...) -> StockStep {
             let present = members.compactMap { name, value in value.map { JSONValue.Member(name, $0) } }
@@ -86,11 +106,14 @@ final class LanesTrial: Sendable {
         case .cancel(let step): return .cancel(step)
         case .extend(let id, let ms):
             return scripted(("op", .string("extend")), ("id", .string(id)), ("holdMs", .int(ms)))
-        case .adjust(let id, let warehouse, let kind, let n, let expected):
+        case .resize(let id, let n, let kept):
+            let kept = JSONValue.object(kept.map { JSONValue.Member($0.key, .int($0.value)) })
+            return scripted(("op", .string("resize")), ("id", .string(id)), ("n", .int(n)), ("kept", kept))
+        case .adjust(let id, let warehouse, let kind, let n, let expected, let force):
             return scripted(
                 ("op", .string("adjust")), ("id", .string(id)), ("w", .string(warehouse)),
                 ("type", .string(kind.rawValue)), ("n", .int(n)), ("expected", expected.map { .int($0) }),
-                ("keepMs", .int(86_400_000)))
+                ("keepMs", .int(86_400_000)), ("force", force ? .bool(true) : nil))
         case .transfer(let id, let from, let to, let n):
             return scripted(
                 ("op", .string("transfer")), ("id", .string(id)), ("from", .string(from)), ("to", .string(to)),
@@ -115,6 +138,8 @@ final class LanesTrial: Sendable {
         case .more(let than): return "more \(than)"
         case .missing: return "missing"
         case .past: return "past"
+        case .far: return "far"
+        case .lacking(let there): return "lacking \(there)"
         case .line, .unknown, .failed: return "\(answer)"
         case .other(let reply): return words(reply, operation)
         }
@@ -130,7 +155,8 @@ final class LanesTrial: Sendable {
         case ("state", _): return "state \(reply.fields["status"] ?? "")"
         case ("limit", _): return "limit"
         case ("below", _): return "below \(reply.int(0)) \(reply.int(1))"
-        case ("expected", _), ("short", _), ("more", _): return "\(reply.word) \(reply.int(0))"
+        case ("replaced", _): return ("replaced " + reply.rest.joined(separator: " "))
+        case ("expected", _), ("short", _), ("more", _), ("lacking", _): return "\(reply.word) \(reply.int(0))"
         default: return reply.word
         }
     }
@@ -180,7 +206,8 @@ final class LanesTrial: Sendable {
             guard let json = element.text.withByteView({ try? JSONValue(parsing: $0) }),
                 let warehouse = json["warehouse"]?.text
             else { return nil }
-            return (json["event"]?.text == "resolved" ? "resolved" : json["level"]?.text ?? "") + " " + warehouse
+            let event = json["event"]?.text ?? ""
+            return (event == "resolved" || event == "oversold" ? event : json["level"]?.text ?? "") + " " + warehouse
         }.sorted()
     }
 

@@ -82,13 +82,16 @@ struct StockModelTests {
             if random.oneIn(4) { step.quantity = random.int(1...6) }
             return .confirm(step)
         case 11...12: return .cancel(HoldStep(suffix: id(model.holds.keys, &random)))
-        case 13: return .extend(id(model.holds.keys, &random), ms: random.int(1...3000))
+        case 13:
+            if random.oneIn(2) { return .extend(id(model.holds.keys, &random), ms: random.int(1...3000)) }
+            let kept = random.oneIn(2) ? ["warehouse-1": 200] : [:]
+            return .resize(id(model.holds.keys, &random), random.int(1...9), kept: kept)
         case 14...17:
             let expected = random.oneIn(4) ? model.counters["warehouse-1"]?.quantity ?? 0 : nil
             let known = random.oneIn(8) ? Array(model.adjusted.keys) : []
             return .adjust(
                 id: id(known, &random), warehouse: random.pick(warehouses), random.pick([.add, .add, .subtract, .set]),
-                random.int(1...40), expected: expected)
+                random.int(1...40), expected: expected, force: random.oneIn(6))
         case 18:
             let from = random.pick(warehouses)
             return .transfer(
@@ -116,7 +119,17 @@ struct StockModelTests {
         if step.priority == 0, random.oneIn(2) {
             step.kept = [random.pick(warehouses): random.pick([37, 150, 333, 500])]
         }
-        step.waitsForStock = random.oneIn(5)
+        step.waitsForStock = random.oneIn(4)
+        if step.waitsForStock {
+            if random.oneIn(2) { step.waitMs = random.int(1...3000) }
+        } else if random.oneIn(6) {
+            let open = model.holds.filter { $0.value.status == .active || $0.value.status == .waiting }.keys.sorted()
+            let known = random.oneIn(4) ? model.holds.keys.sorted() : open
+            step.replaces = Array(Set((0..<random.int(1...2)).compactMap { _ in known.randomElement(using: &random) }))
+                .sorted()
+            if step.replaces.contains(step.suffix) { step.replaces = [] }
+        }
+        if random.oneIn(10) { step.end = .at(model.nowMs + random.pick([500, 5000, 31 * 86_400_000])) }
         step.orderID = random.oneIn(3) ? "o" : nil
         step.actor = "test"
         return step

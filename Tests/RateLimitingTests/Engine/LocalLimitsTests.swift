@@ -29,7 +29,7 @@ struct LocalLimitsTests {
     func agreesWithTheModel(_ seed: UInt64) {
         var random = SplitMix64(seed)
         let windowUs = random.element([1000, 1_000_000, 60_000_000, 366 * 86_400_000_000])
-        let capacity = random.element([1, 3, 10, 1000, 250_000])
+        let capacity = random.element([1, 3, 10, 1000, 250_000, RuleDraft.largestExact])
         let replicas = random.element([1, 2, 3, 7])
         let share = (capacity + replicas - 1) / replicas
         let limits = LocalLimits()
@@ -39,9 +39,10 @@ struct LocalLimitsTests {
             nowUs += Int64(random.below(random.element([1, 10, max(2, windowUs / share), windowUs * 2])))
             let key = [UInt8(random.below(3))]
             let cost = 1 + random.below(random.element([1, share, share + 2]))
+            let wide = Int128(share)
             var model =
                 models[key]
-                ?? Model(share: Int128(share), windowUs: Int128(windowUs), held: Int128(share * windowUs), atUs: nowUs)
+                ?? Model(share: wide, windowUs: Int128(windowUs), held: wide * Int128(windowUs), atUs: nowUs)
             let expected = model.take(cost, nowUs)
             models[key] = model
             let outcome = limits.take(
@@ -65,20 +66,45 @@ struct LocalLimitsTests {
         #expect(take(142_858).verdict == .allowed)
     }
 
-    /// The largest share whose units are an integer: sums of them are not.
-    @Test func doesNotOverflow() {
+    /// The largest limit and the longest window that a rule may have: their product is far beyond 64 bits.
+    @Test func isExactForEveryLimitThatARuleMayHave() {
         let limits = LocalLimits()
-        let windowUs = 366 * 86_400_000_000
-        let capacity = Int.max / windowUs
-        func take(_ cost: Int, _ capacity: Int) -> Outcome {
-            limits.take([1], cost: cost, capacity: capacity, windowUs: windowUs, replicas: 1, nowUs: 5)
+        let windowUs = RuleDraft.longestWindowMs * 1000
+        let capacity = RuleDraft.largestExact
+        func take(_ cost: Int, _ nowUs: Int64 = 5) -> Outcome {
+            limits.take([1], cost: cost, capacity: capacity, windowUs: windowUs, replicas: 1, nowUs: nowUs)
         }
-        #expect(take(capacity, capacity).verdict == .allowed)
-        #expect(take(capacity, capacity).verdict == .refused)
-        #expect(take(capacity, capacity).resetUs <= windowUs)
-        // Beyond that a share is too large to be used up, and lets pass.
-        #expect(take(1, capacity + 1).verdict == .allowed)
-        #expect(take(capacity + 1, capacity).verdict == .exceeds)
+        #expect(take(1).remaining == capacity - 1)
+        #expect(take(capacity).verdict == .refused)
+        #expect(take(capacity - 1) == Outcome(verdict: .allowed, remaining: 0, resetUs: windowUs, retryUs: 0))
+        // A microsecond gives back 284 tokens and a fraction.
+        #expect(take(285, 6) == Outcome(verdict: .refused, remaining: 284, resetUs: windowUs - 1, retryUs: 1))
+        #expect(take(284, 6).verdict == .allowed)
+        #expect(take(capacity + 1).verdict == .exceeds)
+    }
+
+    /// Whoever asks with ever new keys makes nobody forgotten who is asked about meanwhile.
+    @Test func aFloodOfKeysForgetsNobodyWhoComesAgain() {
+        let limits = LocalLimits(mostKeys: 100)
+        func take(_ key: [UInt8]) -> Outcome {
+            limits.take(key, cost: 1, capacity: 1, windowUs: 1_000_000, replicas: 1, nowUs: 0)
+        }
+        #expect(take([0]).verdict == .allowed)
+        for i in 1...10_000 {
+            #expect(take([1, UInt8(i % 256), UInt8(i / 256)]).verdict == .allowed)
+            if i.isMultiple(of: 40) { #expect(take([0]).verdict == .refused) }
+        }
+    }
+
+    /// A rule whose window changes goes on with what was used.
+    @Test func anotherWindow() {
+        let limits = LocalLimits()
+        func take(_ windowUs: Int) -> Outcome {
+            limits.take([1], cost: 1, capacity: 4, windowUs: windowUs, replicas: 1, nowUs: 0)
+        }
+        #expect(take(1000).remaining == 3)
+        #expect(take(7_000_000).remaining == 2)
+        #expect(take(1).remaining == 1)
     }
 
     @Test func aClockThatLagsBehindGivesAndTakesNothing() {

@@ -110,5 +110,28 @@ extension Integration {
                 #expect((1...2 * 366 * 86_400_000).contains(lifeMs), "\(mark)")
             }
         }
+
+        /// A counter that somebody deletes in Redis is forgotten by those as well who remember a refusal, within a second;
+        /// `reset` is heard at once.
+        @Test(arguments: strategies)
+        func whatIsDeletedByHandIsForgotten(strategy: String) throws {
+            let redis = try RedisServer.shared
+            let server = try TestServer(redis: redis, loops: 2)
+            try server.rule("{\"name\":\"r\",\(strategy)}")
+            let connections = try (0..<8).map { _ in try server.connect() }
+            func check(_ connection: HTTPConnection) throws -> HTTPAnswer {
+                try connection.request("POST", "/api/rate-limits/check", body: #"{"identifier":"ann"}"#)
+            }
+            #expect(try server.check(#"{"identifier":"ann","cost":10}"#).remaining == 0)
+            for _ in 0..<3 { for connection in connections { #expect(try check(connection).status == 429) } }
+            #expect(try server.metric("quartermaster_ratelimit_cached_denials_total") > 0)
+            try redis.redis("DEL", "\(server.prefix)ratelimit:{id:ann}:r:1")
+            for connection in connections {
+                #expect(try blockingUntil { try check(connection).isAllowed == true })
+            }
+            let reset = try server.request("POST", "/api/rate-limits/reset", body: #"{"identifier":"ann"}"#)
+            #expect(reset.status == 200)
+            #expect(try server.check(#"{"identifier":"ann","peek":true}"#).remaining == 10)
+        }
     }
 }

@@ -1,3 +1,4 @@
+import EventLoops
 import JSON
 import Services
 import TestSupport
@@ -80,6 +81,43 @@ extension Integration {
             // A change that makes them smaller is taken however large they are.
             try RuleStore.checkSize([.put(rules[0])], in: store, most: size)
             try RuleStore.checkSize([.delete(id: "r1")], in: store, most: size)
+        }
+
+        /// A long simulation is read off the loop: others are answered meanwhile.
+        @Test func aLongSimulationHoldsUpNobody() throws {
+            let server = try TestServer(redis: RedisServer.shared)
+            let rules = list(100) { i in
+                let names = list(2700) { "\"user:u\(i)-\($0)\"" }
+                return "{\"name\":\"r\(i)\",\"action\":\"deny\",\"match\":{\"identifier\":\(names)}}"
+            }
+            let body = "{\"rules\":\(rules),\"requests\":[{\"userId\":\"u7-7\"}]}"
+            #expect(body.utf8.count > 3_000_000 && body.utf8.count < 4 << 20)
+            let statuses = Journal<Int>()
+            Threads.start("simulation") {
+                let answer = try? server.request("POST", "/api/rate-limits/simulate", body: body)
+                statuses.add(answer?.reason == nil ? answer?.status ?? 0 : -1)
+            }
+            let connection = try server.connect()
+            var answers = 0
+            let isDone = try blockingUntil {
+                if statuses.count == 0, try connection.request("GET", "/healthz").status == 200 { answers += 1 }
+                return statuses.count == 1
+            }
+            #expect(isDone && statuses.all == [200])
+            #expect(answers >= 10, "\(answers)")
+        }
+
+        /// The answer to a simulation under many rules has an end as well.
+        @Test func theAnswerToASimulation() throws {
+            let server = try TestServer(redis: RedisServer.shared)
+            let rules = list(100) {
+                let name = String(repeating: "n", count: 120) + "\($0)"
+                return "{\"name\":\"\(name)\",\"strategy\":\"fixed_window\",\"limit\":1,\"window\":\"1d\"}"
+            }
+            let body = "{\"rules\":\(rules),\"requests\":\(list(1000) { "{\"identifier\":\"u\($0)\"}" })}"
+            let answer = try server.request("POST", "/api/rate-limits/simulate", body: body)
+            expect(answer, 422, field: "requests", "8388608 bytes")
+            #expect(try RedisServer.shared.redis("KEYS", server.prefix + "simulate:*") == "")
         }
 
         /// Keys per identifier: a name of any length makes a short key, and a request that is refused makes none, so a

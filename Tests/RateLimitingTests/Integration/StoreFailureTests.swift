@@ -76,7 +76,7 @@ extension Integration {
                 try expectFailureModes(server)
                 redis.resume()
                 #expect(try recovery(server) < 2_000_000)
-                #expect(try server.request("GET", "/readyz").status == 200)
+                #expect(try server.request("GET", "/readyz?redis").status == 200)
                 // A fresh local share for the next round: the old one comes back over the day.
                 _ = try server.request("PUT", "/api/rate-limits/local", body: Self.freshLocal())
             }
@@ -92,7 +92,7 @@ extension Integration {
             let server = try server(redis)
             #expect(try check(server.connect(), "allow", "bob").remaining == 4)
             redis.kill()
-            #expect(await eventually { (try? server.request("GET", "/readyz").status) == 503 })
+            #expect(await eventually { (try? server.request("GET", "/readyz?redis").status) == 503 })
             try expectFailureModes(server)
             try redis.restart()
             #expect(try recovery(server) < 2_000_000)

@@ -1,4 +1,5 @@
 import Bytes
+import Services
 
 @testable import RateLimiting
 
@@ -26,13 +27,23 @@ enum PlainSearch {
         return names.isEmpty ? "no-rule" : names.joined(separator: " ")
     }
 
+    /// A block counts by its length, a name more than any block.
+    private static func specificity(_ identifier: String, _ request: CheckRequest) -> Int? {
+        let text = identifier.hasPrefix("ip:") ? String(identifier.dropFirst(3)) : identifier
+        if let block = AddressBlock(text) {
+            return request.address.map { block.contains($0) } == true ? block.bits + 1 : nil
+        }
+        let name = request.identity.value.string
+        return identifier == name || identifier == "\(request.identity.kind.label):\(name)" ? 1000 : nil
+    }
+
     /// Identifier, tier, endpoint (by kind and length), method; nil when the rule does not match.
     private static func rank(_ rule: Rule, _ request: CheckRequest) -> [Int]? {
         var rank = [0, 0, 0, 0, 0]
         let match = rule.match
         if let identifiers = match.identifiers {
-            guard identifiers.contains(request.identity.value.string) else { return nil }
-            rank[0] = 1
+            guard let best = identifiers.compactMap({ specificity($0, request) }).max() else { return nil }
+            rank[0] = best
         }
         if let tier = match.tier {
             guard tier == request.tier.string else { return nil }

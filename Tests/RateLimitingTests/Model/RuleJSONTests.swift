@@ -25,8 +25,6 @@ struct RuleJSONTests {
         rule.version = 3
         rule.updatedAtUs = 1_700_000_000_123_000
         #expect(try Rule(stored: rule.stored) == rule)
-        rule.hasRefunds = true
-        #expect(try Rule(stored: rule.stored) == rule)
         // Through text, as Redis has it.
         let text = rule.stored.text()
         let parsed = try text.withByteView { try JSONValue(parsing: $0) }
@@ -41,7 +39,6 @@ struct RuleJSONTests {
         let again = Rule(
             draft, id: rule.id, name: rule.name, version: 1, generation: 1, createdAtUs: 1_000_000, nowUs: 1_000_000)
         #expect(again == rule)
-        #expect(rule.json["hasRefunds"] == nil)
     }
 
     @Test func apiKeysAreStoredAsDigestsOnly() throws {

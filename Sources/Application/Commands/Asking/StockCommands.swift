@@ -135,6 +135,10 @@ extension ServiceCommand {
     private static func reconcile(_ asking: Asking) throws -> ExitCode {
         var checked = 0
         var drift: [JSONValue] = []
+        // Those that can't be judged, what isn't found where it should be, stock in warehouses that are not listed.
+        var others: [(name: String, rows: [JSONValue])] = [
+            ("unjudged", []), ("unlisted", []), ("unknownWarehouses", []),
+        ]
         var cursor: JSONValue?
         repeat {
             var body = StockRequest(asking)
@@ -144,13 +148,17 @@ extension ServiceCommand {
             let answer = try body.send(.post, "/api/inventory/reconcile")
             checked += answer.integer("checked") ?? 0
             if case .array(let rows)? = answer["drift"] { drift += rows }
+            for i in others.indices {
+                if case .array(let rows)? = answer[others[i].name] { others[i].rows += rows }
+            }
             cursor = answer["cursor"]
         } while cursor != nil
-        let report = JSONValue.object([
-            .init("checked", .int(checked)), .init("drifts", .int(drift.count)), .init("drift", .array(drift)),
-        ])
+        let report = JSONValue.object(
+            [
+                .init("checked", .int(checked)), .init("drifts", .int(drift.count)), .init("drift", .array(drift)),
+            ] + others.map { .init($0.name, .array($0.rows)) })
         _ = asking.show(report, StockTables.reconciled)
-        let isLeft = drift.contains { $0["repaired"] != .bool(true) }
+        let isLeft = (drift + others.flatMap(\.rows)).contains { $0["repaired"] != .bool(true) }
         if isLeft { throw CommandFailure(description: "counters, reservations and ledger differ") }
         return .success
     }

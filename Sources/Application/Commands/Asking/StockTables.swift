@@ -87,6 +87,13 @@ enum StockTables {
                 })
             parts.append(table.text())
         }
+        func rows(_ name: String, _ line: (JSONValue) -> String) {
+            guard case .array(let rows)? = report[name] else { return }
+            parts += rows.map { "\($0.cell("sku")): " + line($0) }
+        }
+        rows("unjudged") { $0.cell("reason") }
+        rows("unlisted") { "\($0.cell("count")) open reservations or transfers were not listed as open" }
+        rows("unknownWarehouses") { "there is stock in \($0.cell("warehouseId")), which is no warehouse" }
         return parts.joined(separator: "\n")
     }
 

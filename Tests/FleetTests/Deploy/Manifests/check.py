@@ -72,7 +72,9 @@ def kubernetes():
             grace = pod["terminationGracePeriodSeconds"] * 1000
             expect(grace > needed, f"{name}: is killed after {grace} ms and may need {needed} to end")
             live = json.dumps(container["livenessProbe"])
-            expect("/readyz" not in live, f"{name}: would be started again because Redis is away")
+            expect("/readyz" not in live, f"{name}: would be started again because it is about to end")
+            ready = json.dumps(container["readinessProbe"])
+            expect("redis" not in ready, f"{name}: nobody would be sent here because Redis is away")
         budgets = [b for b in kinds["PodDisruptionBudget"].values() if b["spec"]["selector"]["matchLabels"] == labels]
         expect(len(budgets) == 1, f"{name}: has {len(budgets)} disruption budgets")
         policies = [p for p in kinds["NetworkPolicy"].values() if p["spec"]["podSelector"]["matchLabels"] == labels]
