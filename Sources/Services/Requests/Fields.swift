@@ -67,12 +67,24 @@ public struct Fields {
         return flag
     }
 
+    /// The value of a member that is not read yet.
+    public func peek(_ member: String) -> JSONValue? { unread[member] }
+
     /// A length of time in milliseconds: an integer, or text such as `"30s"`.
-    public mutating func durationMs(_ member: String, in range: ClosedRange<Int>) throws(Problem) -> Int? {
+    /// - Parameter leastPlain: integers below it are refused, where whoever writes 60 means seconds. Text may say less.
+    public mutating func durationMs(
+        _ member: String, in range: ClosedRange<Int>, leastPlain: Int = 0
+    ) throws(Problem) -> Int? {
         guard let value = value(member) else { return nil }
         let ms: Int
         switch value {
-        case .int(let number): ms = number
+        case .int(let number):
+            if range.contains(number), number < leastPlain {
+                throw .field(
+                    name(member),
+                    "needs a unit below \(leastPlain): \"\(number)s\" is seconds, \"\(number)ms\" milliseconds")
+            }
+            ms = number
         case .string(let text):
             guard let parsed = DurationText.parseMs(text) else {
                 throw .field(
