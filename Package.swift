@@ -74,7 +74,7 @@ let package = Package(
             lua: "job_scheduling",
             [
                 "queue", "ends", "take", "runs", "enqueue", "finish_and_lease", "heartbeat", "cancel", "tick", "fire",
-                "change", "batch_open", "batch", "settings", "read", "figures", "audit", "list_queue",
+                "change", "batch_open", "batch", "settings", "read", "list", "figures", "peek", "audit", "list_queue",
                 "worker_presence",
             ]),
         service(

@@ -7,7 +7,7 @@ extension JobSchedulingService {
     /// is known when it is run.
     /// - Throws: a `Problem` naming the field of a job that cannot be; `RedisError` when it is not known to be there.
     public static func enqueue(_ job: JSONValue, in context: ServiceContext) async throws {
-        let draft = try JobDraftParser.parse(job)
+        let draft = try JobDraftParser.parse(job).alone()
         _ = try await JobStore(context: context).create([draft], in: draft.queue)
     }
 }

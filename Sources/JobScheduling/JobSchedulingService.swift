@@ -45,6 +45,9 @@ public final class JobSchedulingService: Service {
         store = JobStore(context: context)
         options = try WorkerOptions(context.process.settings)
         endpoints = JobRoutes(store: store, kinds: self.kinds)
+        if let (type, setting) = self.kinds.lacking.first(where: { options?.types?.contains($0.type) == true }) {
+            throw Problem.field("types", "names \(type), which needs the setting \(setting)")
+        }
     }
 
     public func addRoutes(to routes: Routes) { endpoints.add(to: routes) }
@@ -53,6 +56,9 @@ public final class JobSchedulingService: Service {
         if context.isFirstLoop { await startUpkeep() }
         context.process.broadcasts.subscribe(JobSchedulingService.dueTopic) { [weak self] due in
             self?.upkeep?.isDue(due.queue, inMs: due.inMs)
+        }
+        context.process.broadcasts.subscribe(JobSchedulingService.queueTopic) { [weak self] queue in
+            self?.endpoints.hasQueue(queue)
         }
         guard let options else { return }
         let group = group(options)
@@ -63,6 +69,8 @@ public final class JobSchedulingService: Service {
         if context.isFirstLoop { startWorking(options, group, worker) }
     }
 
+    /// A queue that this process did not know before.
+    static let queueTopic = Broadcasts.Topic<QueueName>("jobs.queue")
     static let dueTopic = Broadcasts.Topic<DueNotice>("jobs.due")
 
     /// Something of a queue is due; the loop that does the upkeep hears it.
@@ -105,17 +113,24 @@ public final class JobSchedulingService: Service {
 
     private func startWorking(_ options: WorkerOptions, _ group: WorkerGroup, _ worker: LoopWorker) {
         guard let upkeep else { return }
+        for (type, setting) in kinds.lacking where options.types == nil {
+            context.log.info(
+                "jobs of a type are left to other workers", ["type": .string(type), "missing": .string(setting)])
+        }
         let broadcasts = context.process.broadcasts
         group.onDue { queue, ms in broadcasts.send(DueNotice(queue: queue, inMs: ms), to: JobSchedulingService.dueTopic)
-        }
-        if options.queues == nil {
-            upkeep.onQueue = { queue in group.serve(queue) }
-            for queue in upkeep.queues { group.serve(queue) }
         }
         let wakes = WakeListener(context: context, group: group, types: worker.types, keys: store.keys) {
             options.queues ?? upkeep.queues
         }
         self.wakes = wakes
+        if options.queues == nil {
+            upkeep.onQueue = { [unowned wakes] queue in
+                group.serve(queue)
+                wakes.hasNewQueue()
+            }
+            for queue in upkeep.queues { group.serve(queue) }
+        }
         wakes.start()
         let presence = WorkerPresence(store: store, group: group, options: options, types: worker.types)
         self.presence = presence
@@ -126,6 +141,7 @@ public final class JobSchedulingService: Service {
 
     public func stop() async {
         wakes?.stop()
+        endpoints.stop()
         if let worker, let options { await worker.stop(graceUs: Int64(options.graceMs) * 1000) }
         await presence?.stop()
         news?.stop()

@@ -45,6 +45,21 @@ struct LedgerTests {
         #expect(try stock.send("GET", "/api/inventory/A/ledger?from=1").json?["field"]?.text == "from")
     }
 
+    /// Of what we give out, and of what could be taken for it.
+    @Test func cursorsAtTheEndsOfTheirTypeAreRefused() throws {
+        let stock = try StockServer()
+        try stock.product("A")
+        for path in ["/api/alerts/low-stock", "/api/transfers", "/api/inventory/A/ledger"] {
+            for cursor in [
+                "9223372036854775807", "9223372036854775806", "-1", "%2b1", "0-0", "1-2-x",
+                "18446744073709551615-18446744073709551615", "{}",
+            ] {
+                let answer = try stock.send("GET", "\(path)?cursor=\(cursor)")
+                #expect(answer.status == 400 && answer.json?["field"]?.text == "cursor", "\(path) \(cursor)")
+            }
+        }
+    }
+
     /// Redis gives a stream 4 KB for its first entries; nearly all SKUs of a catalogue have few.
     @Test(arguments: ["adjust", "bulk", "atomic"]) func aYoungLedgerTakesLittle(_ way: String) throws {
         let stock = try StockServer()

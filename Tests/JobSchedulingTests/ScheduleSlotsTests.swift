@@ -1,4 +1,5 @@
 import Testing
+import TimeZones
 
 @testable import JobScheduling
 
@@ -9,7 +10,9 @@ struct ScheduleSlotsTests {
     ) throws -> ScheduleSlots.Plan {
         let schedule = try Schedule("@every \(everyMs)ms")
         return ScheduleSlots.plan(
-            .init(schedule: schedule, timeZone: "UTC", slotMs: slotMs, missed: missed, missedLimit: limit),
+            .init(
+                schedule: schedule, zone: try #require(Zone(identifier: "UTC")), slotMs: slotMs, missed: missed,
+                missedLimit: limit),
             nowMs: nowMs)
     }
 

@@ -78,6 +78,17 @@ struct FieldsTests {
         }
     }
 
+    @Test(arguments: [
+        ("timezone", "timeZone"), ("TimeZone", "timeZone"), ("tz", "timeZone"), ("prioritty", "priority"),
+        ("cron", "schedule"), ("args", "config"), ("schedul", "schedule"),
+    ]) func anUnknownMemberNamesTheOneThatItMayMean(_ word: String, _ meant: String) throws {
+        var fields = try fields("{\"\(word)\":1}")
+        for known in ["name", "timeZone", "priority", "schedule", "config"] { _ = fields.value(known) }
+        #expect(throws: Problem.field(word, "is not a field that is known here; did you mean \(meant)?")) {
+            try fields.finish()
+        }
+    }
+
     @Test func unknownMembersAreRefusedInOrderAndByFullName() throws {
         var fields = try fields(#"{"b":1,"inner":{"x":null},"a":2}"#)
         #expect(throws: Problem.field("b", "is not a field that is known here")) { try fields.finish() }

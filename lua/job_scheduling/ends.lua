@@ -149,7 +149,8 @@ local function tell_schedule(number, schedule, outcome)
     if result then call('HSET', key(schedule), 'result', result) end
   end
   local active, queued = base .. 'active:' .. schedule, base .. 'queued:' .. schedule
-  forgotten[number] = true
+  -- What has failed stays to be looked at and tried again; its schedule's history has the others.
+  if not FAILED[outcome] then forgotten[number] = true end
   -- The end of one that had not begun makes no room.
   if call('SREM', active, number) == 0 then return call('ZREM', queued, number) end
   while call('SCARD', active) == 0 do

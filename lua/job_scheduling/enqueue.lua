@@ -123,6 +123,11 @@ local function waits(job, number)
       end
     end
   end
+  -- Places of this call say nothing to anybody later.
+  if map.after and string.find(map.after, '#', 1, true) then
+    local names = string.gsub(map.after, '#(%d+)', function(place) return format('%012d', first + place - 1) end)
+    call('HSET', key(number), 'after', names)
+  end
   if unmet > 0 then
     call('HSET', key(number), 'unmet', unmet)
     return 'waiting'

@@ -57,14 +57,21 @@ local function judge(type, number, state, outcome)
   call('HINCRBY', base .. 'sla:' .. type, outcome == 'completed' and 'succeeded' or 'failed', 1)
 end
 
--- Whether an execution that is not running was accepted before, its reply lost: `ok`, or else `stale`.
+-- Whether this end of an execution that is not running was accepted before, its reply lost: `ok`. Another end than the
+-- accepted one is `stale`: what it says would be lost, and whoever says it is to know.
+local ENDED_AS = { completed = 'completed', failed = 'failed', permanent = 'failed', timeout = 'timeout' }
 local function ended_before(number, state, token, outcome)
-  if match(state, ' token=(%d+)') == token then return 'ok' end
-  local word, last = match(call('LINDEX', base .. 'history:' .. number, -1) or '', '^(%a+) token=(%d+)')
-  if last ~= token or word == 'lost' then return 'stale' end
-  -- What was handed back is somebody else's by now.
-  local handed_back = word == 'released' or word == 'preempted'
-  return (not handed_back or outcome == 'released' or outcome == 'cancelled') and 'ok' or 'stale'
+  local word, last = match(state, '^(%a+) token=(%d+)')
+  if last ~= token or word == 'retrying' then
+    word, last = match(call('LINDEX', base .. 'history:' .. number, -1) or '', '^(%a+) token=(%d+)')
+    if last ~= token then return 'stale' end
+  end
+  -- Of one that was handed back nothing was kept, nor of one that was cancelled unless it was done all the same.
+  if word == 'released' or word == 'preempted' then
+    return (outcome == 'released' or outcome == 'cancelled') and 'ok' or 'stale'
+  end
+  if word == 'cancelled' then return outcome ~= 'completed' and 'ok' or 'stale' end
+  return word == ENDED_AS[outcome] and 'ok' or 'stale'
 end
 
 local function finish(number, token, type, outcome, text, retry_after, jitter)
@@ -132,7 +139,8 @@ local given, resume = {}, nil
 if most > 0 then
   local record = base .. 'worker:' .. worker
   local last = call('HMGET', record, 'call', 'given')
-  if last[1] == ARGV[4] and last[2] then
+  -- A call that was given nothing has lost nothing: when it comes again, it takes.
+  if last[1] == ARGV[4] and last[2] and last[2] ~= '' then
     given = given_before(last[2])
   else
     given, resume = take(worker, most, types)

@@ -2,16 +2,17 @@
 -- Renews the leases of a worker, tells it which executions to end, and takes back what it does not know of. Joined behind
 -- take.lua.
 -- KEYS    1 beginning of the queue's keys  2 guard
--- ARGV    now, run id, worker, what the worker says of itself (fields and values, their count first), then per execution:
---         job, token, progress (JSON or empty)
+-- ARGV    now, run id, worker, `all` (it has no executions but these) or `some` (others of its name may have more), what the
+--         worker says of itself (fields and values, their count first), then per execution: job, token, progress (JSON or
+--         empty)
 -- RETURNS per execution `ok`, `cancel`, `preempt`, `stale` or `gone`
 -- EFFECTS leases, progress, `workers`, `worker:<id>`; given back: states, queue, history
 -- COST    O(n log m) for n executions of m
 local MOST_WORKERS = 10000
 local worker = ARGV[3]
 local answers, known, renewed = {}, {}, {}
-local words = tonumber(ARGV[4])
-for at = 5 + words, #ARGV, 3 do
+local words = tonumber(ARGV[5])
+for at = 6 + words, #ARGV, 3 do
   local number = ARGV[at]
   known[number] = true
   local job = call('HMGET', key(number), 'type', 'state')
@@ -38,8 +39,8 @@ for at = 5 + words, #ARGV, 3 do
 end
 for type, list in pairs(renewed) do call('ZADD', base .. 'leases:' .. type, 'XX', unpack(list)) end
 
--- A lease whose reply was lost would be nobody's until it is over.
-for _, number in ipairs(call('SMEMBERS', base .. 'held:' .. worker)) do
+-- A lease whose reply was lost would be nobody's until it is over. Of a name that several threads share nobody knows all.
+for _, number in ipairs(ARGV[4] == 'all' and call('SMEMBERS', base .. 'held:' .. worker) or {}) do
   if not known[number] then
     local job = call('HMGET', key(number), 'type', 'state')
     local started = tonumber(match(job[2] or '', '^running .*started=(%d+)'))
@@ -57,7 +58,7 @@ local is_listed = not is_new
   and (call('ZSCORE', base .. 'workers', worker) or call('ZCARD', base .. 'workers') < MOST_WORKERS)
 if is_listed then call('ZADD', base .. 'workers', stamp, worker) end
 if is_listed and words > 0 then
-  call('HSET', base .. 'worker:' .. worker, 'seen', stamp, unpack(ARGV, 5, 4 + words))
+  call('HSET', base .. 'worker:' .. worker, 'seen', stamp, unpack(ARGV, 6, 5 + words))
   call('PEXPIRE', base .. 'worker:' .. worker, 60000)
 end
 finish_up()

@@ -132,10 +132,6 @@ final class AlertEndpoints {
 extension Page {
     /// Where a list goes on whose cursor is a place in it.
     func place() throws(Problem) -> Int {
-        guard let cursor else { return 0 }
-        guard let place = Int(cursor), (0...1_000_000_000).contains(place) else {
-            throw .field("cursor", "is not one that was given out")
-        }
-        return place
+        try place(ListOffset.init)?.value ?? 0
     }
 }

@@ -35,7 +35,7 @@ final class BulkEndpoints {
     }
 
     private func adjust(_ exchange: Exchange, _ caller: Caller) async throws {
-        let key = try await IdempotencyKey.offLoop(exchange, caller: caller)
+        let key = try await IdempotencyKey.ofLargeBody(exchange, caller: caller)
         let request = try await exchange.jsonBodyOffLoop { try BulkRequest($0) }
         let own = RandomID.hex(bytes: StockID.digits / 2)
         let id = try await KeyClaims.id(key, own: own, adjuster.lanes.keys, adjuster.lanes.context.redis)

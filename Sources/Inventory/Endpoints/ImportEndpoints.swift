@@ -73,7 +73,7 @@ final class ImportEndpoints {
 
     private func stock(_ exchange: Exchange, _ caller: Caller) async throws {
         let (keys, redis) = (adjuster.lanes.keys, adjuster.lanes.context.redis)
-        let key = try await IdempotencyKey.offLoop(exchange, caller: caller)
+        let key = try await IdempotencyKey.ofLargeBody(exchange, caller: caller)
         var reader = try TableReader(
             exchange.body, TableFormat(exchange, ofBody: true), ImportEndpoints.stockColumns)
         let id: String

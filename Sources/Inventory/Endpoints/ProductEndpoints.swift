@@ -52,7 +52,7 @@ final class ProductEndpoints {
     private func list(_ exchange: Exchange) async throws {
         let page = try Page(exchange)
         let category = exchange.queryItem("category")
-        let names = try await store.names(after: page.cursor, limit: page.limit)
+        let names = try await store.names(after: try page.place { SKU(code: $0) }?.code, limit: page.limit)
         let list = JSONList()
         var slices = WorkSlices(exchange.loop)
         var read = 0

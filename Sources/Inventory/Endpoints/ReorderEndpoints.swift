@@ -38,7 +38,7 @@ final class ReorderEndpoints {
             return exchange.reply(200, json: .array([row]))
         }
         let page = try Page(exchange)
-        let names = try await products.names(after: page.cursor, limit: page.limit)
+        let names = try await products.names(after: try page.place { SKU(code: $0) }?.code, limit: page.limit)
         let rows = try await inParts(names.compactMap { SKU(code: $0) }, of: 20, on: exchange.loop) { [self] sku in
             try await advice(sku, days)
         }.compactMap { $0 }

@@ -63,13 +63,9 @@ final class JobEndpoints {
     // MARK: Creating
 
     private func create(_ exchange: Exchange, _ caller: Caller) async throws {
-        var draft = try JobDraftParser.parse(try exchange.jsonBody())
+        var draft = try JobDraftParser.parse(try exchange.jsonBody()).alone()
         draft.traceparent = exchange.header("traceparent").flatMap { $0.count <= 64 ? $0.string : nil }
         try await check(draft)
-        if let dependency = draft.dependencies.first(where: { if case .name = $0.reference { true } else { false } }) {
-            throw .impossible("dependencies", "names a job that does not exist: \(dependency.reference.name)")
-                as Problem
-        }
         let key = try IdempotencyKey(exchange, caller: caller)
         let promise = try await draft.durability.prepare([store.keys.durable(draft.queue)], in: store.context)
         try await store.claim(key)
@@ -82,7 +78,8 @@ final class JobEndpoints {
             if draft.cache != nil || !draft.dependencies.isEmpty, let stored = try? await store.find(id) {
                 job = stored
             } else {
-                job = JobRecord(id: id, draft: draft, createdMs: creation.createdMs)
+                job = JobRecord(
+                    id: id, draft: draft, createdMs: creation.createdMs, firstSlotMs: creation.firstSlots[0])
             }
             JobEndpoints.reply(exchange, 201, job)
         case .existing(let id), .merged(let id):
@@ -103,20 +100,23 @@ final class JobEndpoints {
     private func edit(_ exchange: Exchange) async throws {
         let id = try JobEndpoints.id(exchange)
         let expected = try exchange.ifMatch()
-        let draft = try JobDraftParser.parse(try exchange.jsonBody(), isEdit: true)
+        let draft = try JobDraftParser.parse(try exchange.jsonBody(), isEdit: true).alone()
         let old = try await store.find(id)
         try expected.check(old.version)
         try await check(draft)
         guard draft.queue == id.queue else { throw Problem.impossible("queue", "cannot be changed") }
         guard draft.type == old.type else { throw Problem.impossible("type", "cannot be changed") }
+        try old.checkFixed(draft)
         var dueMs = ""
         switch (draft.timing, old.status) {
         case (.repeatedly(let repetition), .scheduled):
             dueMs = String(ScheduleSlots.first(repetition, nowMs: try await store.nowMs(id.queue)))
         case (.repeatedly, _), (_, .scheduled):
             throw Problem.impossible("schedule", "cannot be given to a job without one, nor taken away")
-        case (.at(let ms), _): dueMs = String(ms)
-        case (.now, _), (.manually, _): break
+        case (.at(let ms), .pending) where old.dueMs != nil: dueMs = String(ms)
+        case (.at, _): throw Problem.impossible("runAt", "can be changed only while the job waits for its time")
+        case (.manually, .idle), (.now, _): break
+        case (.manually, _): throw Problem.impossible("manual", "cannot be given to a job that runs by itself")
         }
         let fields = draft.fields()
         let named = Set(stride(from: 0, to: fields.count, by: 2).map { fields[$0] })
@@ -221,16 +221,5 @@ final class JobEndpoints {
                 .init("id", .string(job.id.description)), .init("status", .string(job.status.rawValue)),
                 .init("fromCache", .bool(job.fields["fromCache"] != nil)), .init("result", job.result ?? .null),
             ]))
-    }
-}
-
-extension Dependency.Reference {
-    /// As the user wrote it.
-    var name: String {
-        switch self {
-        case .job(let id): id.description
-        case .place(let place): "#\(place)"
-        case .name(let name): name
-        }
     }
 }

@@ -6,8 +6,8 @@ import Redis
 import Services
 
 /// `/api/jobs/events`: what happens to the jobs of a queue, as server-sent events, from a stream of about 10,000 entries
-/// in Redis. `Last-Event-ID` resumes after that event as far back as the stream reaches; an entry has several events, so
-/// an id is the entry's and a number in it.
+/// in Redis. `Last-Event-ID` resumes after that event as far back as the stream reaches, and an event `gap` says that it does
+/// not reach so far; an entry has several events, so an id is the entry's and a number in it.
 final class JobEventsEndpoint {
     private final class Subscriber {
         let stream: EventStream
@@ -27,6 +27,9 @@ final class JobEventsEndpoint {
     private let store: JobStore
     private var subscribers: [ObjectIdentifier: Subscriber] = [:]
     private static let pollUs: Int64 = 200_000
+    /// How many entries are read at once; one may tell of hundreds of jobs.
+    private static let mostEntries = 200
+    private static let mostBufferedBytes = 1 << 20
 
     init(store: JobStore) { self.store = store }
 
@@ -51,7 +54,7 @@ final class JobEventsEndpoint {
         } else {
             start = try await last(queue)
         }
-        let stream = EventStream(exchange)
+        let stream = EventStream(exchange, maxBufferedBytes: JobEventsEndpoint.mostBufferedBytes)
         stream.event(id: "\(start.entry)/\(start.sent)", name: "snapshot", data: "{\"queue\":\"\(queue.text)\"}")
         let subscriber = Subscriber(stream, queue, entry: start.entry, sent: start.sent)
         let identity = ObjectIdentifier(subscriber)
@@ -59,8 +62,8 @@ final class JobEventsEndpoint {
         stream.onClose = { [weak self] in self?.subscribers[identity] = nil }
         store.context.loop.spawn { [weak self] in
             while let self, subscribers[identity] != nil {
-                let count = await send(to: subscriber)
-                if count < 100 { await store.context.loop.sleep(us: JobEventsEndpoint.pollUs) }
+                // As long as there is something new it is sent, however much.
+                if await send(to: subscriber) == 0 { await store.context.loop.sleep(us: JobEventsEndpoint.pollUs) }
             }
         }
     }
@@ -75,14 +78,16 @@ final class JobEventsEndpoint {
         return (id, JobEventsEndpoint.events(parts.last?.strings ?? [], queue).count)
     }
 
-    /// Sends what is new; returns how many entries were looked at.
+    /// Sends what is new; returns how many new entries there were.
     private func send(to subscriber: Subscriber) async -> Int {
         let key = store.keys.base(subscriber.queue) + "events"
         // The last entry again, of which a part may not have been sent.
-        let command = ["XRANGE", key, subscriber.entry, "+", "COUNT", "100"]
+        let command = ["XRANGE", key, subscriber.entry, "+", "COUNT", String(JobEventsEndpoint.mostEntries)]
         guard case .array(let entries)? = try? await store.context.redis.send(command, key: key, budgetUs: 1_000_000)
         else { return 0 }
         var news = 0
+        var slices = WorkSlices(store.context.loop)
+        tellOfGap(subscriber, entries.first)
         for entry in entries {
             guard case .array(let parts) = entry, let id = parts.first?.string, let fields = parts.last?.strings else {
                 continue
@@ -95,8 +100,18 @@ final class JobEventsEndpoint {
             }
             subscriber.entry = id
             subscriber.sent = events.count
+            await slices.pauseIfLong()
         }
         return news
+    }
+
+    /// The entry that was sent last is gone from the stream, and so may be others behind it that were not sent.
+    private func tellOfGap(_ subscriber: Subscriber, _ first: RedisReply?) {
+        guard case .array(let parts)? = first, let id = parts.first?.string, id != subscriber.entry,
+            subscriber.entry != "0-0"
+        else { return }
+        let data = JSONValue.object([.init("after", .string(subscriber.entry)), .init("until", .string(id))]).text()
+        subscriber.stream.event(id: "\(subscriber.entry)/\(subscriber.sent)", name: "gap", data: data)
     }
 
     /// An entry's events: each field is a word and the jobs it is said of.
@@ -112,7 +127,9 @@ final class JobEventsEndpoint {
 
     private static func place(_ text: String) -> (entry: String, sent: Int)? {
         let halves = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-        guard halves.count == 2, StreamID(halves[0]) != nil, let sent = Int(halves[1]), sent >= 0 else { return nil }
-        return (halves[0], sent)
+        guard halves.count == 2, let entry = StreamID(halves[0]), let sent = Digits.int(halves[1], most: 9) else {
+            return nil
+        }
+        return (entry.text, sent)
     }
 }

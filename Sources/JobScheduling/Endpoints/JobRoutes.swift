@@ -6,6 +6,7 @@ final class JobRoutes {
     private let bulk: BulkEndpoints
     private let queues: QueueEndpoints
     private let workers: WorkerEndpoints
+    private let leases: LeaseEndpoint
     private let events: JobEventsEndpoint
 
     init(store: JobStore, kinds: KindRegistry) {
@@ -13,7 +14,8 @@ final class JobRoutes {
         jobs = JobEndpoints(store: store, kinds: kinds, types: types)
         bulk = BulkEndpoints(store: store, kinds: kinds, types: types)
         queues = QueueEndpoints(store: store, kinds: kinds)
-        workers = WorkerEndpoints(store: store)
+        leases = LeaseEndpoint(store: store)
+        workers = WorkerEndpoints(store: store, leases: leases)
         events = JobEventsEndpoint(store: store)
     }
 
@@ -23,6 +25,7 @@ final class JobRoutes {
         bulk.add(to: routes)
         jobs.add(to: routes)
         queues.add(to: routes)
+        leases.add(to: routes)
         workers.add(to: routes)
         CronEndpoint.add(to: routes)
     }
@@ -30,7 +33,13 @@ final class JobRoutes {
     func drain() {
         events.closeAll()
         workers.drain()
+        leases.drain()
     }
+
+    func stop() { leases.stop() }
+
+    /// There is a queue that was not known before.
+    func hasQueue(_ queue: QueueName) { leases.hasQueue(queue) }
 }
 
 /// Types of job that workers in other languages run, by queue: those whose settings say so.

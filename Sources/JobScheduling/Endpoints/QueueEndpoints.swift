@@ -15,14 +15,15 @@ final class QueueEndpoints {
 
     func add(to routes: Routes) {
         routes.on(.get, "/api/queues", role: .read) { [unowned self] exchange, _ in
-            var figures: [JSONValue] = []
-            for queue in try await store.queues() { figures.append(try await store.figures(queue).json) }
-            exchange.reply(200, json: .array(figures))
+            let replies = await store.each(try await store.queues()) { [store] in try await store.figures($0).json }
+            exchange.reply(200, json: .array(try replies.map { try $0.get() }))
         }
         for op in ["pause", "resume"] {
             routes.on(.post, "/api/queues/{name}/\(op)", role: .admin) { [unowned self] exchange, _ in
                 let queue = try QueueName(exchange.parameter(0)).required("name")
-                try await store.list(queue)
+                guard try await store.queues().contains(queue) else {
+                    throw Problem(.notFound, "there is no queue \(queue)")
+                }
                 _ = try await store.run(JobScripts.settings, queue, [op])
                 exchange.reply(200, json: try await store.figures(queue).json)
             }
@@ -35,7 +36,12 @@ final class QueueEndpoints {
         }
         routes.on(.put, "/api/job-types/{type}", role: .admin) { [unowned self] exchange, _ in
             let (queue, type) = try QueueEndpoints.place(exchange)
-            let (settings, alertURL) = try TypeSettings.parse(try exchange.jsonBody())
+            var (settings, alertURL) = try TypeSettings.parse(try exchange.jsonBody())
+            // Who changes a limit does not mean that the workers are others now.
+            if settings.isExternal == nil {
+                settings.isExternal = try await store.figures(queue).types.first { $0.name == type }?.settings
+                    .isExternal
+            }
             if let alertURL { try checkAlert(alertURL) }
             try await store.list(queue)
             if try await store.run(JobScripts.settings, queue, ["type", type, settings.text]).first == "full" {
@@ -88,7 +94,9 @@ final class QueueEndpoints {
         var words: [String] = []
         for member in members {
             guard QueueName.isName(member.key) else { throw .field(member.key, "is no name of a pool") }
-            guard case .int(let units) = member.value, (0...1_000_000_000).contains(units) else {
+            // As a GET shows it, too.
+            let value = member.value["capacity"] ?? member.value
+            guard case .int(let units) = value, (0...1_000_000_000).contains(units) else {
                 throw .field(member.key, "must be an integer from 0 to 1000000000")
             }
             words += [member.key, String(units)]
@@ -119,15 +127,16 @@ final class QueueEndpoints {
         let queue = try QueueEndpoints.queue(exchange)
         let base = store.keys.base(queue)
         let redis = store.context.redis
-        var types: [JSONValue] = []
-        for type in try await store.figures(queue).types where type.settings != TypeSettings() {
+        let promising = try await store.figures(queue).types.filter { $0.settings != TypeSettings() }
+        let replies = await store.each(promising) { type in
             let words = try await redis.send(
                 ["HGETALL", base + "sla:" + type.name], key: base, budgetUs: JobStore.budgetUs
             ).words
             var counts: [String: Int] = [:]
             for i in stride(from: 0, to: words.count - 1, by: 2) { counts[words[i]] = Int(words[i + 1]) }
-            types.append(type.settings.report(type.name, counts, waiting: type))
+            return type.settings.report(type.name, counts, waiting: type)
         }
+        let types = try replies.map { try $0.get() }
         let reply = try await redis.send(
             ["XREVRANGE", base + "violations", "+", "-", "COUNT", "100"], key: base, budgetUs: JobStore.budgetUs)
         var violations: [JSONValue] = []

@@ -4,26 +4,19 @@ import JSON
 import Redis
 import Services
 
-/// Workers in any language: lease, heartbeat, finish over HTTP. And who works.
+/// Workers in any language: heartbeat and finish over HTTP (`LeaseEndpoint` hands out). And who works.
 final class WorkerEndpoints {
     private let store: JobStore
+    private let leases: LeaseEndpoint
     private var isDraining = false
-    /// Numbers the calls of workers that do not do so themselves; a worker's next call may come to another replica.
-    private var lastCall = Int.random(in: 0..<(1 << 52))
-    /// How many calls of a kind may wait on a loop: each asks Redis again and again.
-    private static let mostAtOnce = 1000
-    /// How often a call that waits looks again.
-    private static let pollUs: Int64 = 200_000
-    /// How long one of several queues is waited for.
-    private static let shareUs: Int64 = 1_000_000
 
-    init(store: JobStore) { self.store = store }
+    init(store: JobStore, leases: LeaseEndpoint) {
+        self.store = store
+        self.leases = leases
+    }
 
     func add(to routes: Routes) {
-        let most = WorkerEndpoints.mostAtOnce
-        routes.on(.post, "/api/workers/lease", role: .work, atOnce: most) { [unowned self] exchange, _ in
-            try await lease(exchange)
-        }
+        let most = LeaseEndpoint.mostAtOnce
         routes.on(.post, "/api/workers/heartbeat", role: .work, atOnce: most) { [unowned self] exchange, _ in
             try await heartbeat(exchange)
         }
@@ -36,32 +29,8 @@ final class WorkerEndpoints {
     /// Calls that wait are answered at once.
     func drain() { isDraining = true }
 
-    // MARK: Lease
-
-    /// What a worker asks for.
-    private struct Demand {
-        var queues: [QueueName]
-        var types: [String]
-        var most: Int
-        var waitMs: Int
-
-        init(_ fields: inout Fields) throws(Problem) {
-            queues = try (fields.strings("queues", max: 64, maxCount: 100) ?? ["default"]).map {
-                name throws(Problem) in
-                guard let queue = QueueName(name) else { throw .field(fields.name("queues"), "must name queues") }
-                return queue
-            }
-            types = try fields.strings("types", max: 64, maxCount: 100).required(fields.name("types"))
-            guard !types.isEmpty, types.allSatisfy({ QueueName.isName($0) }) else {
-                throw .field(fields.name("types"), "must name types of jobs")
-            }
-            most = try fields.int("max", in: 1...1000) ?? 1
-            waitMs = try fields.durationMs("waitMs", in: 0...30_000) ?? 0
-            try fields.finish()
-        }
-    }
-
-    private static func worker(_ fields: inout Fields) throws(Problem) -> String {
+    /// The name of a worker, which may be that of several threads or processes.
+    static func worker(_ fields: inout Fields) throws(Problem) -> String {
         let name = try fields.string("worker", max: 128).required("worker")
         let isPlain = name.utf8.allSatisfy {
             (0x61...0x7A).contains($0) || (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D
@@ -69,64 +38,6 @@ final class WorkerEndpoints {
         }
         guard isPlain else { throw .field("worker", "must be letters, digits and . _ -") }
         return name
-    }
-
-    private func lease(_ exchange: Exchange) async throws {
-        var fields = try Fields(try exchange.jsonBody())
-        let worker = try WorkerEndpoints.worker(&fields)
-        let call = try fields.int("call", in: 0...9_007_199_254_740_991)
-        let demand = try Demand(&fields)
-        let executions = try await lease(worker, demand, call: call)
-        exchange.reply(200, json: .object([.init("executions", .array(executions))]))
-    }
-
-    private func lease(_ worker: String, _ demand: Demand, call: Int?) async throws -> [JSONValue] {
-        let endUs = store.context.loop.nowUs + Int64(demand.waitMs) * 1000
-        // One of several queues that cannot be reached must not use up the time of the others: it is asked again later.
-        let budgetUs = demand.queues.count > 1 ? WorkerEndpoints.shareUs : JobStore.budgetUs
-        var passedOverUntilUs: [QueueName: Int64] = [:]
-        while true {
-            var executions: [JSONValue] = []
-            for queue in demand.queues where executions.count < demand.most {
-                if let untilUs = passedOverUntilUs[queue], store.context.loop.nowUs < untilUs { continue }
-                lastCall += 1
-                let arguments = [
-                    worker, String(call ?? lastCall), String(demand.most - executions.count),
-                    String(demand.types.count),
-                ]
-                do {
-                    let words = try await store.run(
-                        JobScripts.finishAndLease, queue, arguments + demand.types, budgetUs: budgetUs)
-                    passedOverUntilUs[queue] = nil
-                    executions += WorkerEndpoints.executions(words[...], queue)
-                } catch {
-                    passedOverUntilUs[queue] = store.context.loop.nowUs + 5 * WorkerEndpoints.shareUs
-                    if executions.isEmpty, passedOverUntilUs.count == Set(demand.queues).count { throw error }
-                }
-            }
-            if !executions.isEmpty || isDraining { return executions }
-            let restUs = endUs - store.context.loop.nowUs
-            if restUs <= 0 { return [] }
-            await store.context.loop.sleep(us: min(restUs, WorkerEndpoints.pollUs))
-        }
-    }
-
-    /// The leased jobs of the script's reply.
-    private static func executions(_ words: ArraySlice<String>, _ queue: QueueName) -> [JSONValue] {
-        guard words.count >= 3, let results = Int(words[2]) else { return [] }
-        let first = 3 + results
-        return stride(from: first, to: words.count - 6, by: 7).compactMap { at in
-            guard let number = Int(words[at]), let token = Int(words[at + 1]) else { return nil }
-            let job = JobID(queue: queue, number: number)
-            return .object([
-                .init("executionId", .string(ExecutionID(job: job, token: token).description)),
-                .init("jobId", .string(job.description)), .init("token", .int(token)),
-                .init("type", .string(words[at + 3])), .init("config", JobRecord.parsed(words[at + 4]) ?? .object([])),
-                .init("attempt", .int(Int(words[at + 2]) ?? 1)), .init("leaseMs", .int(15_000)),
-                .init("timeoutMs", Int(words[at + 5]).map { .int($0) } ?? .null),
-                .init("traceparent", words[at + 6].isEmpty ? .null : .string(words[at + 6])),
-            ])
-        }
     }
 
     // MARK: Heartbeat
@@ -153,6 +64,7 @@ final class WorkerEndpoints {
         var fields = try Fields(try exchange.jsonBody())
         let worker = try WorkerEndpoints.worker(&fields)
         let waitMs = try fields.durationMs("waitMs", in: 0...30_000) ?? 0
+        let isAll = try fields.bool("all") ?? false
         var items: [Held] = []
         for (i, element) in try fields.array("items", maxCount: 1000).required("items").enumerated() {
             var item = try Fields(element, of: "items[\(i)]")
@@ -167,9 +79,9 @@ final class WorkerEndpoints {
         try fields.finish()
         let endUs = store.context.loop.nowUs + Int64(waitMs) * 1000
         while true {
-            let words = try await heartbeat(worker, items)
+            let words = try await heartbeat(worker, items, isAll: isAll)
             let restUs = endUs - store.context.loop.nowUs
-            if words.contains(where: { $0 != "ok" }) || restUs <= 0 || isDraining {
+            if words.contains(where: { $0 != "ok" }) || restUs <= 0 || isDraining || exchange.isGone {
                 return exchange.reply(200, json: WorkerEndpoints.answer(items, words))
             }
             await store.context.loop.sleep(us: min(restUs, 500_000))
@@ -190,13 +102,13 @@ final class WorkerEndpoints {
     }
 
     /// The script's word for each item, in their order.
-    private func heartbeat(_ worker: String, _ items: [Held]) async throws -> [String] {
+    private func heartbeat(_ worker: String, _ items: [Held], isAll: Bool) async throws -> [String] {
         var words = Array(repeating: "stale", count: items.count)
         let byQueue = Dictionary(grouping: items.indices) { items[$0].id.job.queue }
         let queues = Array(byQueue.keys)
         let replies = await store.each(queues) { [store] queue in
             let places = byQueue[queue] ?? []
-            var arguments = [worker, "2", "running", String(places.count)]
+            var arguments = [worker, isAll ? "all" : "some", "2", "running", String(places.count)]
             for i in places { arguments += [items[i].id.job.digits, String(items[i].id.token), items[i].progress] }
             return try await store.run(JobScripts.heartbeat, queue, arguments)
         }
@@ -218,8 +130,8 @@ final class WorkerEndpoints {
         for (i, element) in try fields.array("items", maxCount: 1000).required("items").enumerated() {
             items.append(try WorkerEndpoints.ended(element, "items[\(i)]"))
         }
-        var demand: Demand?
-        if var lease = try fields.object("lease") { demand = try Demand(&lease) }
+        var demand: LeaseEndpoint.Demand?
+        if var lease = try fields.object("lease") { demand = try LeaseEndpoint.Demand(&lease) }
         try fields.finish()
         var words = Array(repeating: "stale", count: items.count)
         let ended = items
@@ -238,7 +150,8 @@ final class WorkerEndpoints {
             throw Problem(
                 .conflict,
                 words[0] == "gone"
-                    ? "the job is gone" : "the execution's lease was lost; nothing was changed")
+                    ? "the job is gone"
+                    : "the execution has ended otherwise, or its lease was lost; nothing was changed")
         }
         let list = zip(items, words).map { item, word -> JSONValue in
             var members: [JSONValue.Member] = [
@@ -248,7 +161,9 @@ final class WorkerEndpoints {
             return .object(members)
         }
         var answer: [JSONValue.Member] = [.init("items", .array(list))]
-        if let demand { answer.append(.init("executions", .array(try await lease(worker, demand, call: nil)))) }
+        if let demand {
+            answer.append(.init("executions", .array(try await leases.lease(exchange, worker, demand, call: nil))))
+        }
         exchange.reply(200, json: .object(answer))
     }
 
@@ -258,12 +173,12 @@ final class WorkerEndpoints {
         let outcome = try item.word("outcome", Outcome.self).required(item.name("outcome"))
         let result = item.value("result")?.text() ?? ""
         guard result.utf8.count <= 262_144 else { throw .field(item.name("result"), "must be at most 256 KiB") }
-        let error = try item.string("error", max: 1000)
+        let error = ErrorText.cleaned(item.value("error"))
         let isPermanent = try item.bool("permanent") ?? false
         let retryAfterMs = try item.durationMs("retryAfterMs", in: 0...604_800_000)
         try item.finish()
         let word = outcome == .failed && isPermanent ? "permanent" : outcome.rawValue
-        let text = outcome == .completed ? result : (error ?? "failed without a word")
+        let text = outcome == .completed ? result : error
         return Held(
             id: id,
             ended: [
@@ -275,27 +190,36 @@ final class WorkerEndpoints {
     // MARK: Who works
 
     private func list(_ exchange: Exchange) async throws {
-        var workers: [JSONValue] = []
-        var bases = [store.keys.workers]
-        for queue in try await store.queues() { bases.append(store.keys.base(queue)) }
-        var seen: Set<String> = []
-        for base in bases {
-            let key = base + "workers"
-            let names = try await store.context.redis.send(
-                ["ZRANGE", key, "0", "999"], key: key, budgetUs: JobStore.budgetUs)
-            for name in names.strings ?? [] where seen.insert(name).inserted {
-                if let worker = try await describe(name, base) { workers.append(worker) }
-            }
+        let places = [store.keys.workers] + (try await store.queues()).map(store.keys.base)
+        let lists = await store.each(places) { [store] base in
+            try await store.context.redis.send(
+                ["ZRANGE", base + "workers", "0", "999"], key: base + "workers", budgetUs: JobStore.budgetUs)
         }
-        exchange.reply(200, json: .array(workers))
+        // A name may be listed in several places: what was said last holds.
+        var bases: [String: [String]] = [:]
+        for (base, names) in zip(places, lists) {
+            for name in try names.get().strings ?? [] { bases[name, default: []].append(base) }
+        }
+        let workers = await store.each(bases.sorted { $0.key < $1.key }) { [unowned self] in
+            try await describe($0.key, $0.value)
+        }
+        exchange.reply(200, json: .array(try workers.compactMap { try $0.get() }))
     }
 
-    private func describe(_ name: String, _ base: String) async throws -> JSONValue? {
-        let key = base + "worker:" + name
-        let words = try await store.context.redis.send(["HGETALL", key], key: key, budgetUs: JobStore.budgetUs).words
+    private func describe(_ name: String, _ bases: [String]) async throws -> JSONValue? {
         var fields: [String: String] = [:]
-        for i in stride(from: 0, to: words.count - 1, by: 2) { fields[words[i]] = words[i + 1] }
-        guard let seenMs = fields["seen"].flatMap({ Int($0) }) else { return nil }
+        var seenMs = 0
+        for base in bases {
+            let key = base + "worker:" + name
+            let words = try await store.context.redis.send(["HGETALL", key], key: key, budgetUs: JobStore.budgetUs)
+                .words
+            var said: [String: String] = [:]
+            for i in stride(from: 0, to: words.count - 1, by: 2) { said[words[i]] = words[i + 1] }
+            guard let ms = said["seen"].flatMap({ Int($0) }) else { continue }
+            fields.merge(said) { old, new in ms >= seenMs ? new : old }
+            seenMs = max(seenMs, ms)
+        }
+        guard seenMs > 0 else { return nil }
         func int(_ field: String) -> JSONValue { fields[field].flatMap { Int($0) }.map { .int($0) } ?? .null }
         func list(_ field: String) -> JSONValue {
             .array((fields[field] ?? "").split(separator: ",").map { .string(String($0)) })

@@ -48,6 +48,8 @@ public final class EmailKind: JobKind {
         makeClient = { [loop = context.loop] in OutgoingClient(loop: loop, policy: try AddressPolicy()) }
     }
 
+    public var missingSetting: String? { server == nil ? "smtp-url" : nil }
+
     // MARK: Config
 
     private static let whatAnAddressIs = "must be an address such as ada@example.com or Ada <ada@example.com>"

@@ -145,7 +145,8 @@ public final class HTTPKind: JobKind {
             let stamp = String(WallClock.nowUs() / 1_000_000)
             let signed = Array((stamp + ".").utf8) + (body ?? [])
             guard let signature = signed.withByteView({ secrets.signature(of: $0, with: name) }) else {
-                throw JobFailure("no secret named \(name) is known to this worker", isPermanent: true)
+                // Another worker may have it.
+                throw JobFailure("no secret named \(name) is known to this worker", retryAfterMs: 30_000)
             }
             headers.append(("X-Quartermaster-Signature", "t=\(stamp),v1=\(signature)"))
         }

@@ -19,6 +19,10 @@ public protocol JobKind: AnyObject, SendableMetatype {
     /// - Throws: when a setting of the kind is wrong; the process then does not start.
     init(context: ServiceContext) throws
 
+    /// The setting without which this process could run no job of the kind: a worker then leaves its jobs to others. nil when
+    /// nothing is missing.
+    var missingSetting: String? { get }
+
     /// Reads a job's `config`: when the job is created, so that nothing is stored that could not run, and again before
     /// each execution.
     ///
@@ -31,6 +35,10 @@ public protocol JobKind: AnyObject, SendableMetatype {
     /// - Throws: `JobFailure`, or any other error, which counts as a failure that may pass. `JobCancelled` after
     ///   `context.isCancelled` turned true.
     func run(_ config: Config, _ context: JobContext) async throws -> JSONValue?
+}
+
+extension JobKind {
+    public var missingSetting: String? { nil }
 }
 
 /// Why an execution failed, as its kind knows it.

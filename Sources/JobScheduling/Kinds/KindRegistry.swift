@@ -25,6 +25,8 @@ public struct JobKindDefinition: Sendable {
 
 /// A kind of job whose config's type is of no interest.
 protocol KindRunner: AnyObject {
+    var missingSetting: String? { get }
+
     /// Refuses a config that the kind could not run with.
     func check(_ config: JSONValue) throws(Problem)
 
@@ -35,6 +37,8 @@ private final class KindBox<Kind: JobKind>: KindRunner {
     private let kind: Kind
 
     init(_ kind: Kind) { self.kind = kind }
+
+    var missingSetting: String? { kind.missingSetting }
 
     func check(_ config: JSONValue) throws(Problem) { _ = try parse(config) }
 
@@ -64,6 +68,14 @@ final class KindRegistry {
         names = definitions.map(\.name)
     }
 
+    /// What this process can run: of `types`, or of all kinds, those that lack no setting.
+    func runnable(_ types: [String]?) -> [String] { (types ?? names).filter { runners[$0]?.missingSetting == nil } }
+
+    /// Kinds that cannot run here, and the setting that each lacks.
+    var lacking: [(type: String, setting: String)] {
+        names.compactMap { name in runners[name]?.missingSetting.map { (name, $0) } }
+    }
+
     subscript(type: String) -> (any KindRunner)? { runners[type] }
 
     /// Refuses what its kind could not run: understood, and impossible.
@@ -71,7 +83,10 @@ final class KindRegistry {
     func check(_ draft: JobDraft, named prefix: String = "", external: Set<String>) throws(Problem) {
         guard let runner = runners[draft.type] else {
             if external.contains(draft.type) { return }
-            throw .impossible(prefix + "type", "is not known here: \(draft.type)")
+            throw .impossible(
+                prefix + "type",
+                "is not known here: \(draft.type). A type that workers of your own run is declared once, by "
+                    + "PUT /api/job-types/\(draft.type) with {\"external\":true}")
         }
         let config: JSONValue
         do { config = try draft.config.withByteView { view throws(JSONError) in try JSONValue(parsing: view) } } catch {

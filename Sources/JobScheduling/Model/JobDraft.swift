@@ -1,7 +1,8 @@
 import JSON
 import Services
 
-/// A job as somebody wants it: every value checked, nothing stored yet.
+/// A job as somebody wants it: every value checked, nothing stored yet. `ParsedJob` is what it was before the names of its
+/// dependencies were resolved.
 public struct JobDraft: Sendable {
     public var name: String
     public var type: String
@@ -45,6 +46,8 @@ public struct JobDraft: Sendable {
         case repeatedly(Repetition)
         /// When asked to.
         case manually
+
+        var isNow: Bool { if case .now = self { true } else { false } }
     }
 
     public struct Repetition: Sendable {
@@ -114,7 +117,6 @@ public struct JobDraft: Sendable {
         switch dependency.reference {
         case .job(let id): "\(id.digits):\(dependency.condition.rawValue)"
         case .place(let place): "#\(place):\(dependency.condition.rawValue)"
-        case .name(let name): preconditionFailure("\(name) is resolved before")
         }
     }
 }

@@ -8,13 +8,14 @@ struct JobDraftParser {
     /// Members that a client may send back as it got them.
     private static let readBack = [
         "id", "status", "createdAt", "updatedAt", "version", "lastRun", "nextRun", "runCount", "successCount",
-        "failureCount", "attempt", "error", "result", "progress", "history",
+        "failureCount", "attempt", "error", "result", "progress", "history", "startedAt", "endedAt", "worker",
+        "lostLeases", "reason", "batch", "fromCache", "cachedFrom", "scheduledBy", "cancelling", "skippedSlots",
     ]
 
     /// - Parameters:
     ///   - nowMs: for a first slot; from Redis's clock or ours, which decides nothing else.
     ///   - isEdit: whether members that are read back are let pass.
-    static func parse(_ value: JSONValue, of name: String? = nil, isEdit: Bool = false) throws(Problem) -> JobDraft {
+    static func parse(_ value: JSONValue, of name: String? = nil, isEdit: Bool = false) throws(Problem) -> ParsedJob {
         var fields = try Fields(value, of: name)
         var draft = JobDraft(
             name: try fields.string("name").required(fields.name("name")),
@@ -29,7 +30,7 @@ struct JobDraftParser {
         draft.backoff = try backoff(&fields)
         draft.timeoutMs = try fields.durationMs("timeout", in: 1...604_800_000)
         draft.retriesTimeouts = try fields.bool("retryOnTimeout") ?? false
-        draft.dependencies = try dependencies(&fields, queue: draft.queue)
+        let dependencies = try dependencies(&fields, queue: draft.queue)
         draft.unique = try unique(&fields)
         draft.conflict = try conflict(&fields)
         draft.resources = try resources(&fields)
@@ -43,7 +44,7 @@ struct JobDraftParser {
         draft.timing = try timing(&fields)
         if isEdit { for member in readBack { fields.ignore(member) } }
         try fields.finish()
-        return draft
+        return ParsedJob(draft, dependencies: dependencies)
     }
 
     /// One of a set of words; another one is understood and impossible.
@@ -89,9 +90,9 @@ struct JobDraftParser {
 
     private static func dependencies(
         _ fields: inout Fields, queue: QueueName
-    ) throws(Problem) -> [Dependency] {
+    ) throws(Problem) -> [ParsedJob.NamedDependency] {
         guard let elements = try fields.array("dependencies", maxCount: 1000) else { return [] }
-        var dependencies: [Dependency] = []
+        var dependencies: [ParsedJob.NamedDependency] = []
         for (i, element) in elements.enumerated() {
             let name = "\(fields.name("dependencies"))[\(i)]"
             var condition = Dependency.Condition.success
@@ -105,13 +106,13 @@ struct JobDraftParser {
                 try object.finish()
             }
             guard let id = JobID(text) else {
-                dependencies.append(Dependency(reference: .name(text), condition: condition))
+                dependencies.append(.init(field: name, subject: .name(text), condition: condition))
                 continue
             }
             guard id.queue == queue else {
                 throw .impossible(name, "must be a job of the same queue, \(queue); it is in \(id.queue)")
             }
-            dependencies.append(Dependency(reference: .job(id), condition: condition))
+            dependencies.append(.init(field: name, subject: .job(id), condition: condition))
         }
         return dependencies
     }

@@ -4,29 +4,30 @@ import Services
 enum JobGraph {
     /// Resolves the names of other jobs of the same request to their places.
     /// - Throws: when a name is none of the request's, is not unique, or jobs wait for each other in a circle.
-    static func resolve(_ drafts: inout [JobDraft]) throws(Problem) {
-        guard drafts.contains(where: { !$0.dependencies.isEmpty }) else { return }
+    static func resolve(_ jobs: [ParsedJob]) throws(Problem) -> [JobDraft] {
         var places: [String: [Int]] = [:]
-        for (i, draft) in drafts.enumerated() { places[draft.name, default: []].append(i) }
-        var edges: [[Int]] = Array(repeating: [], count: drafts.count)
-        for i in drafts.indices {
-            for d in drafts[i].dependencies.indices {
-                guard case .name(let name) = drafts[i].dependencies[d].reference else { continue }
-                let field = "jobs[\(i)].dependencies[\(d)]"
+        if jobs.contains(where: { !$0.dependencies.isEmpty }) {
+            for (i, job) in jobs.enumerated() { places[job.name, default: []].append(i) }
+        }
+        var drafts: [JobDraft] = []
+        drafts.reserveCapacity(jobs.count)
+        var edges: [[Int]] = Array(repeating: [], count: jobs.count)
+        for (i, job) in jobs.enumerated() {
+            let draft = try job.resolved { name, field throws(Problem) in
                 guard let found = places[name] else {
                     throw .impossible(field, "names a job that does not exist: \(name)")
                 }
-                guard found.count == 1 else {
-                    throw .impossible(field, "names several jobs of this request: \(name)")
-                }
-                drafts[i].dependencies[d].reference = .place(found[0] + 1)
+                guard found.count == 1 else { throw .impossible(field, "names several jobs of this request: \(name)") }
                 edges[i].append(found[0])
+                return found[0] + 1
             }
+            drafts.append(draft)
         }
         if let cycle = cycle(edges) {
             let names = (cycle + [cycle[0]]).map { drafts[$0].name }.joined(separator: " → ")
             throw .impossible("jobs[\(cycle[0])].dependencies", "form a cycle: \(names)")
         }
+        return drafts
     }
 
     /// A circle in a graph, as places in the order of its edges; nil when there is none. Depth first, without recursion.

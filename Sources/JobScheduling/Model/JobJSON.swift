@@ -1,5 +1,6 @@
 import Bytes
 import JSON
+import Services
 
 extension JobRecord {
     /// The job as the API shows it.
@@ -8,7 +9,9 @@ extension JobRecord {
             .init("id", .string(id.description)), .init("name", text("name")), .init("type", .string(type)),
             .init("priority", .string(fields["priority"] ?? Priority.normal.rawValue)),
             .init("queue", .string(id.queue.text)), .init("status", .string(status.rawValue)),
-            .init("config", JobRecord.parsed(fields["config"]) ?? .object([])),
+            // A list says of a large config only how large it is.
+            configBytes.map { .init("configBytes", .int($0)) }
+                ?? .init("config", JobRecord.parsed(fields["config"]) ?? .object([])),
             .init("schedule", text("schedule")), .init("retries", int("retries") ?? .int(3)),
             .init("backoff", backoff), .init("timeout", int("timeout") ?? .null),
             .init("dependencies", .array(dependencies)),
@@ -20,10 +23,15 @@ extension JobRecord {
         func add(_ name: String, _ value: JSONValue?) {
             if let value, value != .null { members.append(.init(name, value)) }
         }
+        if status == .idle { add("manual", .bool(true)) }
+        // Of one that is tried again, the time is ours.
+        if status == .pending { add("runAt", JobRecord.time(dueMs)) }
         if fields["schedule"] != nil {
             add("timeZone", .string(fields["timeZone"] ?? "UTC"))
             add("missed", .string(fields["missed"] ?? MissedSlots.latest.rawValue))
+            add("missedLimit", int("missedLimit"))
             add("overlap", .string(fields["overlap"] ?? Overlap.allow.rawValue))
+            add("queueLimit", int("queueLimit"))
             add("skippedSlots", int("skippedSlots"))
         }
         add("attempt", stateLine.int("attempt").map { .int($0) })
@@ -35,7 +43,13 @@ extension JobRecord {
         add("error", text("error"))
         add("progress", JobRecord.parsed(fields["progress"]))
         add("resources", resources)
-        add("unique", fields["unique"].map { .string($0) })
+        if fields["retryTimeouts"] != nil { add("retryOnTimeout", .bool(true)) }
+        add("unique", unique)
+        add("conflict", conflict)
+        if let cache = fields["cache"]?.split(separator: " ").last.flatMap({ Int($0) }) {
+            add("cache", .object([.init("forMs", .int(cache))]))
+        }
+        if fields["preemptible"] != nil { add("preemptible", .bool(true)) }
         add("batch", text("batch"))
         if let from = fields["fromCache"] {
             add("fromCache", .bool(true))
@@ -59,6 +73,21 @@ extension JobRecord {
         return .object([
             .init("kind", .string(backoff.kind.rawValue)), .init("baseMs", .int(backoff.baseMs)),
             .init("maxMs", .int(backoff.maxMs)),
+        ])
+    }
+
+    private var unique: JSONValue? {
+        guard let key = fields["unique"].flatMap(KeyText.unescaped) else { return nil }
+        let until: JSONValue.Member = int("uniqueMs").map { .init("forMs", $0) } ?? .init("until", .string("finished"))
+        return .object([.init("key", .string(key)), until])
+    }
+
+    private var conflict: JSONValue? {
+        let parts = (fields["conflict"] ?? "").split(separator: " ").map(String.init)
+        guard parts.count == 3, let name = KeyText.unescaped(parts[2]) else { return nil }
+        return .object([
+            .init("name", .string(name)), .init("strategy", .string(parts[0])),
+            .init("delayMs", .int(Int(parts[1]) ?? 0)),
         ])
     }
 

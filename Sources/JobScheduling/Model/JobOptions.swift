@@ -50,8 +50,6 @@ public struct Dependency: Sendable, Equatable {
     public enum Reference: Sendable, Equatable {
         case job(JobID)
         case place(Int)
-        /// By the name it has in the same request, until that is resolved.
-        case name(String)
     }
 
     public var reference: Reference

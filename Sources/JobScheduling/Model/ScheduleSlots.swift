@@ -9,17 +9,13 @@ enum ScheduleSlots {
     /// clock.
     /// - Parameter nowMs: by Redis's clock.
     static func first(_ repetition: JobDraft.Repetition, nowMs: Int) -> Int {
-        next(repetition.schedule, repetition.timeZone, after: nowMs) ?? neverMs
-    }
-
-    static func next(_ schedule: Schedule, _ timeZone: String, after ms: Int) -> Int? {
-        Zone(identifier: timeZone).flatMap { schedule.next(afterMs: ms, in: $0) }
+        Zone(identifier: repetition.timeZone).flatMap { repetition.schedule.next(afterMs: nowMs, in: $0) } ?? neverMs
     }
 
     /// A schedule whose slot has come.
     struct Due {
         var schedule: Schedule
-        var timeZone: String
+        var zone: Zone
         var slotMs: Int
         var missed: MissedSlots
         var missedLimit: Int
@@ -56,7 +52,7 @@ enum ScheduleSlots {
             } else {
                 plan.run.append(current)
             }
-            slot = next(due.schedule, due.timeZone, after: current)
+            slot = due.schedule.next(afterMs: current, in: due.zone)
         }
         let isBehind = slot.map { $0 <= nowMs } ?? false
         switch due.missed {

@@ -12,8 +12,8 @@ struct TypeSettings: Equatable {
     var maxRunMs: Int?
     /// Percent of executions that are to succeed.
     var successRate: Double?
-    /// Run by workers that are none of ours; their configs are theirs to check.
-    var isExternal = false
+    /// Run by workers that are none of ours; their configs are theirs to check. nil when nobody has said.
+    var isExternal: Bool?
 
     struct Rate: Equatable {
         var limit: Int
@@ -47,7 +47,7 @@ struct TypeSettings: Equatable {
         if let maxQueueMs { parts.append("queueMs=\(maxQueueMs)") }
         if let maxRunMs { parts.append("runMs=\(maxRunMs)") }
         if let successRate { parts.append("success=\(successRate)") }
-        if isExternal { parts.append("external=1") }
+        if isExternal == true { parts.append("external=1") }
         return parts.joined(separator: " ")
     }
 
@@ -71,7 +71,7 @@ struct TypeSettings: Equatable {
         case .double(let percent)? where (0...100).contains(percent): settings.successRate = percent
         default: throw .field("successRate", "must be a number from 0 to 100")
         }
-        settings.isExternal = try fields.bool("external") ?? false
+        settings.isExternal = try fields.bool("external")
         let alertURL: String?
         switch fields.value("alertURL") {
         case nil: alertURL = nil
@@ -94,7 +94,8 @@ struct TypeSettings: Equatable {
                 rate.map { .object([.init("limit", .int($0.limit)), .init("per", .int($0.perMs))]) } ?? .null),
             .init("maxQueueMs", maxQueueMs.map { .int($0) } ?? .null),
             .init("maxRunMs", maxRunMs.map { .int($0) } ?? .null),
-            .init("successRate", successRate.map { .double($0) } ?? .null), .init("external", .bool(isExternal)),
+            .init("successRate", successRate.map { .double($0) } ?? .null),
+            .init("external", .bool(isExternal ?? false)),
         ]
     }
 

@@ -16,15 +16,16 @@ enum JobScripts {
     static let batch = join("batch", [queue, ends, take, PackageResources.batch_lua])
     static let settings = join("settings", [queue, PackageResources.settings_lua])
     static let read = join("read", [PackageResources.read_lua])
+    static let list = join("list", [PackageResources.list_lua])
     static let figures = join("figures", [PackageResources.figures_lua])
+    static let peek = join("peek", [PackageResources.peek_lua])
     static let audit = join("audit", [PackageResources.audit_lua])
     static let listQueue = join("list_queue", [PackageResources.list_queue_lua])
     static let workerPresence = join("worker_presence", [PackageResources.worker_presence_lua])
 
     static let all = [
-        enqueue, finishAndLease, heartbeat, cancel, tick, fire, change, delete, batchOpen, batch, settings, read,
-        figures,
-        audit, listQueue, workerPresence,
+        enqueue, finishAndLease, heartbeat, cancel, tick, fire, change, delete, batchOpen, batch, settings, read, list,
+        figures, peek, audit, listQueue, workerPresence,
     ]
 
     private static let queue = PackageResources.queue_lua

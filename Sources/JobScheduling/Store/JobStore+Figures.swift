@@ -19,11 +19,37 @@ extension JobStore {
     }
 
     /// Batches that were begun, not completed, and are past their time.
-    func unsealedBatches(_ queue: QueueName) async throws -> [String] {
+    func unsealedBatches(_ queue: QueueName, nowMs: Int) async throws -> [String] {
         let key = keys.base(queue) + "unsealed"
-        let nowMs = try await nowMs(queue)
         let reply = try await context.redis.send(
             ["ZRANGEBYSCORE", key, "-inf", String(nowMs), "LIMIT", "0", "100"], key: key, budgetUs: JobStore.budgetUs)
         return reply.strings ?? []
+    }
+
+    /// What upkeep is to do in a queue.
+    struct Peek {
+        enum Next { case now, atMs(Int), nothingKnown }
+
+        var next: Next
+        var hasUnsealedBatch: Bool
+    }
+
+    /// What upkeep is to do in each of the queues; several only where one Redis has them all.
+    func peek(_ queues: [QueueName]) async throws -> (nowMs: Int, found: [Peek]) {
+        let words = try await context.redis.run(
+            JobScripts.peek, keys: queues.flatMap { QueueKeys.ofScript(keys.base($0)) }, arguments: [""],
+            budgetUs: JobStore.budgetUs
+        ).words
+        guard words.count == 1 + 2 * queues.count, let nowMs = Int(words[0]) else {
+            throw RedisError.unexpectedReply("peek")
+        }
+        let found = queues.indices.map { i in
+            let word = words[1 + 2 * i]
+            let ms = Int(word) ?? 0
+            return Peek(
+                next: word == "tick" ? .now : ms > 0 ? .atMs(ms) : .nothingKnown,
+                hasUnsealedBatch: words[2 + 2 * i] == "unsealed")
+        }
+        return (nowMs, found)
     }
 }

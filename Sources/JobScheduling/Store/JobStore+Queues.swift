@@ -1,17 +1,17 @@
 import EventLoops
 
 extension JobStore {
-    /// Does `body` for each of the queues at the same time, so that one that cannot be reached keeps none of the others
-    /// waiting. The results are in the order of the queues.
-    func each<Value>(
-        _ queues: [QueueName], _ body: @escaping (QueueName) async throws -> Value
+    /// Does `body` for each of `subjects`, queues mostly, at the same time: their commands are written together, and one that
+    /// cannot be reached keeps none of the others waiting. The results are in the order of the subjects.
+    func each<Subject, Value>(
+        _ subjects: [Subject], _ body: @escaping (Subject) async throws -> Value
     ) async -> [Result<Value, any Error>] {
-        if queues.isEmpty { return [] }
-        let gathering = Gathering<Value>(queues.count)
+        if subjects.isEmpty { return [] }
+        let gathering = Gathering<Value>(subjects.count)
         await suspend { (resume: @escaping (()) -> Void) in
-            for (i, queue) in queues.enumerated() {
+            for (i, subject) in subjects.enumerated() {
                 context.loop.spawn {
-                    do { gathering.results[i] = .success(try await body(queue)) } catch {
+                    do { gathering.results[i] = .success(try await body(subject)) } catch {
                         gathering.results[i] = .failure(error)
                     }
                     gathering.missing -= 1

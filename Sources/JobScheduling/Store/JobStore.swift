@@ -38,6 +38,8 @@ final class JobStore {
 
         var createdMs: Int
         var outcomes: [Outcome]
+        /// The first slots of the schedules, by their place.
+        var firstSlots: [Int: Int] = [:]
         /// The run id of the server that has done it.
         var server = ""
     }
@@ -72,6 +74,7 @@ final class JobStore {
             arguments: arguments, budgetUs: JobStore.budgetUs)
         var result = try creation(reply.words, queue: queue, drafts: drafts, key: key, field: field)
         result.server = server
+        result.firstSlots = firstSlots
         tellWhatIsDue(drafts, queue, firstSlots, createdMs: result.createdMs)
         return result
     }

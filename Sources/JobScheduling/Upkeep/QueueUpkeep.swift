@@ -2,38 +2,51 @@ import EventLoops
 import Redis
 import Services
 import Telemetry
+import TimeZones
 
 /// Sees to what is due in every queue: delayed jobs, leases that are over, slots of schedules. Every process does it, on
 /// one loop; each step is one script that only the first can win, so there is no leader.
+///
+/// A round asks which queues have something to be done, with one call for many of them where one Redis has them all. Only
+/// those are seen to, so an idle process costs Redis next to nothing. What is known to be due is seen to at its time.
 final class QueueUpkeep {
     private let store: JobStore
     private let context: ServiceContext
-    /// Queues and when each is looked at next (`MonotonicClock`, µs).
-    private var nextLookUs: [QueueName: Int64] = [:]
-    private var timer: LoopTimer!
-    private var isLooking: Set<QueueName> = []
+    private var known: Set<QueueName> = []
+    /// When something is due in a queue that is known to be (`MonotonicClock`, µs).
+    private var dueUs: [QueueName: Int64] = [:]
+    private var dueTimer: LoopTimer!
+    private var roundTimer: LoopTimer!
+    private var listTimer: LoopTimer?
+    private var beingTicked: Set<QueueName> = []
+    private var beingAsked: Set<QueueName> = []
     private var dropping: Set<QueueName> = []
     private var isStopped = false
-    private var listTimer: LoopTimer?
+    /// Schedules that were told of as unreadable here.
+    private var unreadable: Set<JobID> = []
     /// Called with every queue when it becomes known.
     var onQueue: ((QueueName) -> Void)?
 
-    /// How often a queue is looked at when nothing is known to be due.
+    /// How often queues are asked whether there is something to do.
     private static let intervalUs: Int64 = 2_500_000
-    /// With many queues an idle process makes one look in this time.
+    /// How many are asked in a call, where one Redis has them all.
+    private static let mostInACall = 100
+    /// With many calls to make, an idle process makes one in this time.
     private static let shareUs: Int64 = 25_000
     private static let listIntervalUs: Int64 = 15_000_000
 
     init(store: JobStore) {
         self.store = store
         context = store.context
-        timer = LoopTimer(loop: context.loop) { [unowned self] in look() }
+        dueTimer = LoopTimer(loop: context.loop) { [unowned self] in tickDue() }
+        roundTimer = LoopTimer(loop: context.loop) { [unowned self] in askAll() }
     }
 
-    var queues: [QueueName] { nextLookUs.keys.sorted { $0.text < $1.text } }
+    var queues: [QueueName] { known.sorted { $0.text < $1.text } }
 
     func start() async {
         await refresh()
+        scheduleRound()
         let listTimer = LoopTimer(loop: context.loop) { [unowned self] in context.loop.spawn { await self.refresh() } }
         listTimer.start(everyUs: QueueUpkeep.listIntervalUs)
         self.listTimer = listTimer
@@ -41,45 +54,83 @@ final class QueueUpkeep {
 
     func stop() {
         isStopped = true
-        timer.cancel()
+        dueTimer.cancel()
+        roundTimer.cancel()
         listTimer?.cancel()
     }
 
     /// A queue there is, perhaps a new one.
     func add(_ queue: QueueName) {
-        guard nextLookUs[queue] == nil, !isStopped else { return }
-        nextLookUs[queue] = context.loop.nowUs
+        guard !isStopped, known.insert(queue).inserted else { return }
         onQueue?(queue)
-        schedule()
+        context.process.broadcasts.send(queue, to: JobSchedulingService.queueTopic)
+        isDue(queue, inMs: 0)
     }
 
     /// Something of the queue is due in so many milliseconds.
     func isDue(_ queue: QueueName, inMs ms: Int) {
         add(queue)
-        let atUs = context.loop.nowUs + Int64(max(0, ms)) * 1000
-        guard let known = nextLookUs[queue], atUs < known else { return }
-        nextLookUs[queue] = atUs
-        schedule()
+        // What is due later than this is found by a round in time.
+        let atUs = context.loop.nowUs + Int64(min(max(0, ms), 86_400_000)) * 1000
+        if let known = dueUs[queue], known <= atUs { return }
+        dueUs[queue] = atUs
+        scheduleDue()
     }
 
     private func refresh() async {
         guard let queues = try? await store.queues() else { return }
-        for queue in queues {
-            add(queue)
-            guard dropping.insert(queue).inserted else { continue }
-            // Each by itself: one whose node is away must not keep the others waiting.
+        for queue in queues { add(queue) }
+    }
+
+    // MARK: Rounds
+
+    /// The queues that a call asks.
+    private var shares: [ArraySlice<QueueName>] {
+        let queues = queues
+        let most = context.redis.isCluster ? 1 : QueueUpkeep.mostInACall
+        return stride(from: 0, to: queues.count, by: most).map { queues[$0..<min($0 + most, queues.count)] }
+    }
+
+    private func scheduleRound() {
+        guard !isStopped else { return }
+        roundTimer.start(afterUs: max(QueueUpkeep.intervalUs, Int64(shares.count) * QueueUpkeep.shareUs))
+    }
+
+    private func askAll() {
+        // Each share by itself: one whose node is away must not keep the others waiting.
+        for share in shares where !share.contains(where: beingAsked.contains) {
+            beingAsked.formUnion(share)
             context.loop.spawn { [self] in
-                await dropUnsealed(queue)
-                dropping.remove(queue)
+                await ask(Array(share))
+                beingAsked.subtract(share)
+            }
+        }
+        scheduleRound()
+    }
+
+    private func ask(_ queues: [QueueName]) async {
+        // That the store is away its own log says; the next round is soon enough.
+        guard let answer = try? await store.peek(queues) else { return }
+        for (queue, found) in zip(queues, answer.found) where !isStopped {
+            switch found.next {
+            case .now: spawnTick(queue)
+            case .atMs(let ms): isDue(queue, inMs: ms - answer.nowMs)
+            case .nothingKnown: break
+            }
+            if found.hasUnsealedBatch, dropping.insert(queue).inserted {
+                context.loop.spawn { [self] in
+                    await dropUnsealed(queue, nowMs: answer.nowMs)
+                    dropping.remove(queue)
+                }
             }
         }
     }
 
     /// Drops batches that whoever made them did not complete in time: they were acknowledged to nobody. One whose jobs had
     /// begun to be released is released to its end.
-    private func dropUnsealed(_ queue: QueueName) async {
+    private func dropUnsealed(_ queue: QueueName, nowMs: Int) async {
         do {
-            for name in try await store.unsealedBatches(queue) {
+            for name in try await store.unsealedBatches(queue, nowMs: nowMs) {
                 var answer = "more"
                 while answer == "more", !isStopped {
                     answer = try await store.run(JobScripts.batch, queue, ["drop", name]).first ?? "gone"
@@ -96,24 +147,28 @@ final class QueueUpkeep {
         }
     }
 
-    private func schedule() {
-        guard !isStopped, let first = nextLookUs.values.min() else { return }
-        timer.start(afterUs: first - context.loop.nowUs)
+    // MARK: What is due
+
+    private func scheduleDue() {
+        guard !isStopped, let first = dueUs.values.min() else { return }
+        dueTimer.start(afterUs: max(0, first - context.loop.nowUs))
     }
 
-    private func look() {
+    private func tickDue() {
         let nowUs = context.loop.nowUs
-        // With many queues each is looked at less often, so that an idle process stays quiet.
-        let intervalUs = max(QueueUpkeep.intervalUs, Int64(nextLookUs.count) * QueueUpkeep.shareUs)
-        for (queue, atUs) in nextLookUs where atUs <= nowUs && !isLooking.contains(queue) {
-            nextLookUs[queue] = nowUs + intervalUs
-            isLooking.insert(queue)
-            context.loop.spawn { [self] in
-                await tick(queue)
-                isLooking.remove(queue)
-            }
+        for (queue, atUs) in dueUs where atUs <= nowUs {
+            dueUs[queue] = nil
+            spawnTick(queue)
         }
-        schedule()
+        scheduleDue()
+    }
+
+    private func spawnTick(_ queue: QueueName) {
+        guard beingTicked.insert(queue).inserted else { return isDue(queue, inMs: 50) }
+        context.loop.spawn { [self] in
+            await tick(queue)
+            beingTicked.remove(queue)
+        }
     }
 
     private func tick(_ queue: QueueName) async {
@@ -138,11 +193,25 @@ final class QueueUpkeep {
         return error.isElsewhere || error == .unavailable || error == .timeout || error == .lost
     }
 
+    /// A schedule that this process cannot read, such as one in a time zone that only newer data has. It stays as it is: a
+    /// replica that can read it makes its runs.
+    private func leaveToOthers(_ words: [String], _ queue: QueueName) {
+        guard unreadable.insert(JobID(queue: queue, number: Int(words[0]) ?? 0)).inserted else { return }
+        context.log.error(
+            "a schedule cannot be read here; its runs are left to other replicas",
+            [
+                "queue": .string(queue.text), "job": .string(words[0]), "schedule": .string(words[2]),
+                "timeZone": .string(words[3]),
+            ])
+    }
+
     /// - Parameter words: job, slot, schedule, time zone, missed, missedLimit, overlap, queueLimit.
     private func fire(_ words: [String], _ queue: QueueName, nowMs: Int) async throws {
-        guard let slotMs = Int(words[1]), let schedule = try? Schedule(words[2]) else { return }
+        guard let slotMs = Int(words[1]) else { return }
+        guard let schedule = try? Schedule(words[2]), let zone = Zone(identifier: words[3].isEmpty ? "UTC" : words[3])
+        else { return leaveToOthers(words, queue) }
         let due = ScheduleSlots.Due(
-            schedule: schedule, timeZone: words[3].isEmpty ? "UTC" : words[3], slotMs: slotMs,
+            schedule: schedule, zone: zone, slotMs: slotMs,
             missed: MissedSlots(rawValue: words[4]) ?? .latest, missedLimit: Int(words[5]) ?? 1000)
         let plan = ScheduleSlots.plan(due, nowMs: nowMs)
         let arguments =

@@ -48,12 +48,11 @@ final class Execution {
                     report(.completed, result?.text() ?? "", ended: ended)
                 }
             } catch let failure as JobFailure where ending == nil {
-                let message = String(failure.message.prefix(1000))
                 report(
-                    failure.isPermanent ? .permanent : .failed, message, retryAfterMs: failure.retryAfterMs,
-                    ended: ended)
+                    failure.isPermanent ? .permanent : .failed, ErrorText.cleaned(failure.message),
+                    retryAfterMs: failure.retryAfterMs, ended: ended)
             } catch  where ending == nil {
-                report(.failed, String("\(error)".prefix(1000)), ended: ended)
+                report(.failed, ErrorText.cleaned("\(error)"), ended: ended)
             } catch { reportEnding(ended) }
         }
     }

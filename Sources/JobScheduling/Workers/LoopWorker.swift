@@ -34,7 +34,7 @@ final class LoopWorker: EndOfTick {
         self.kinds = kinds
         self.group = group
         name = "\(group.name).\(loop.index)"
-        types = options.types ?? kinds.names
+        types = kinds.runnable(options.types)
         slots = options.slots(ofLoop: loop.index, of: group.loops)
         counters = WorkerCounters(context.metrics)
     }

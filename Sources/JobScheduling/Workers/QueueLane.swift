@@ -181,7 +181,7 @@ final class QueueLane {
 
     /// Renews the leases of what runs here, and of what has ended without Redis knowing yet.
     func heartbeat() async {
-        var arguments = store.head(base) + [worker, "0"]
+        var arguments = store.head(base) + [worker, "all", "0"]
         var asked: [Int] = []
         func add(_ number: Int, _ token: Int, _ progress: String) {
             asked.append(number)

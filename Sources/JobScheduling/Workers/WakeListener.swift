@@ -17,6 +17,8 @@ final class WakeListener {
     private var timer: LoopTimer?
     private var beingLookedAt: Set<QueueName> = []
 
+    /// A marker in a key of this process.
+    private var ownMarker: String { keys.workers + "wake:" + group.name }
     private static let mostWaits = 64
     private static let refreshUs: Int64 = 250_000
 
@@ -39,6 +41,16 @@ final class WakeListener {
         self.timer = timer
     }
 
+    /// There is a queue that a wait which goes on does not know of: it ends, and the next one knows it.
+    func hasNewQueue() {
+        guard !context.redis.isCluster, waits[nil] != nil else { return }
+        context.loop.spawn { [self] in
+            // Of this process alone: nobody else hears it. Should it be lost, the wait ends by itself soon.
+            _ = try? await context.redis.send(["LPUSH", ownMarker, "1"], key: ownMarker, budgetUs: 1_000_000)
+            _ = try? await context.redis.send(["PEXPIRE", ownMarker, "60000"], key: ownMarker, budgetUs: 1_000_000)
+        }
+    }
+
     func stop() {
         timer?.cancel()
         for wait in waits.values { wait.stop() }
@@ -54,9 +66,9 @@ final class WakeListener {
 
     private func wait(for queue: QueueName?) {
         let connection = ExclusiveConnection(of: context.redis, serving: queue.map(keys.base), scripts: [])
-        let wait = WakeWait(connection, loop: context.loop, group: group) { [unowned self] in
-            places(of: queue.map { [$0] } ?? queues())
-        }
+        let wait = WakeWait(
+            connection, loop: context.loop, group: group, interrupt: queue == nil ? ownMarker : nil
+        ) { [unowned self] in places(of: queue.map { [$0] } ?? queues()) }
         waits[queue] = wait
         wait.start()
     }
@@ -85,10 +97,16 @@ private final class WakeWait {
     private let connection: ExclusiveConnection
     private let loop: EventLoop
     private let group: WorkerGroup
+    /// A marker that ends a wait so that the next one begins with new places; nil where places don't change.
+    private let interrupt: String?
     private let places: () -> [Place]
     private var isStopped = false
 
-    init(_ connection: ExclusiveConnection, loop: EventLoop, group: WorkerGroup, places: @escaping () -> [Place]) {
+    init(
+        _ connection: ExclusiveConnection, loop: EventLoop, group: WorkerGroup, interrupt: String?,
+        places: @escaping () -> [Place]
+    ) {
+        self.interrupt = interrupt
         self.connection = connection
         self.loop = loop
         self.group = group
@@ -123,7 +141,7 @@ private final class WakeWait {
         let places = places()
         // Short, since the first job of all makes the first queue.
         guard !places.isEmpty, connection.isReady else { return await loop.sleep(us: 20_000) }
-        let words = ["BLPOP"] + places.map(\.key) + ["2"]
+        let words = ["BLPOP"] + (interrupt.map { [$0] } ?? []) + places.map(\.key) + ["2"]
         guard let reply = try? await connection.send(words, budgetUs: 5_000_000) else {
             return await loop.sleep(us: 100_000)
         }

@@ -38,6 +38,25 @@ public enum KeyText {
         return buffer.view.string
     }
 
+    /// The text that `escaped` made this of; nil where that cannot be told.
+    public static func unescaped(_ key: String) -> String? {
+        guard !key.hasPrefix("sha256~") else { return nil }
+        var bytes: [UInt8] = []
+        var rest = Array(key.utf8)[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else {
+                return nil
+            }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     @inline(__always)
     static func isPlain(_ byte: UInt8) -> Bool {
         switch byte {

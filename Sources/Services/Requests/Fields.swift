@@ -7,6 +7,8 @@ public struct Fields {
     private let prefix: String
     private var unread: [String: JSONValue] = [:]
     private let order: [String]
+    /// Members that were asked for, to name the one that an unknown one may have meant.
+    private var known: [String] = []
 
     /// - Parameter name: the name of the field that holds the object, nil for the body itself.
     public init(_ value: JSONValue, of name: String? = nil) throws(Problem) {
@@ -27,6 +29,7 @@ public struct Fields {
 
     /// Any value, or nil when absent or null.
     public mutating func value(_ member: String) -> JSONValue? {
+        known.append(member)
         guard let value = unread.removeValue(forKey: member), value != .null else { return nil }
         return value
     }
@@ -149,7 +152,41 @@ public struct Fields {
     /// Refuses members that were not read.
     public func finish() throws(Problem) {
         guard let unknown = order.first(where: { unread[$0] != nil }) else { return }
-        throw .field(name(unknown), "is not a field that is known here")
+        let guess = Fields.likeliest(unknown, of: known).map { "; did you mean \(name($0))?" } ?? ""
+        throw .field(name(unknown), "is not a field that is known here" + guess)
+    }
+
+    /// What other programs call some members.
+    private static let elsewhere = [
+        "cron": "schedule", "delay": "runAt", "at": "runAt", "args": "config", "payload": "config", "data": "config",
+        "retry": "retries", "attempts": "retries", "tz": "timeZone", "timezone": "timeZone", "kind": "type",
+        "dependson": "dependencies",
+    ]
+
+    /// The member that was most likely meant by another word; nil when none is like it.
+    private static func likeliest(_ word: String, of known: [String]) -> String? {
+        let lowercased = word.lowercased()
+        if let name = elsewhere[lowercased], known.contains(name) { return name }
+        guard (4...64).contains(word.utf8.count) else { return nil }
+        let near = known.map { ($0, distance(lowercased, $0.lowercased())) }.min { $0.1 < $1.1 }
+        guard let near, near.1 <= max(1, word.utf8.count / 4) else { return nil }
+        return near.0
+    }
+
+    /// How many letters have to be changed, added or left out to make one word of another.
+    private static func distance(_ a: String, _ b: String) -> Int {
+        let (a, b) = (Array(a.utf8), Array(b.utf8))
+        var row = Array(0...b.count)
+        for (i, letter) in a.enumerated() {
+            var corner = row[0]
+            row[0] = i + 1
+            for (j, other) in b.enumerated() {
+                let change = corner + (letter == other ? 0 : 1)
+                corner = row[j + 1]
+                row[j + 1] = min(change, min(row[j], row[j + 1]) + 1)
+            }
+        }
+        return row[b.count]
     }
 
     /// - Parameter hasLines: whether there may be line breaks and tabs.

@@ -16,18 +16,23 @@ public struct IdempotencyKey: Sendable {
 
     /// nil when the request has none.
     public init?(_ exchange: Exchange, caller: Caller) throws(Problem) {
-        guard exchange.header("idempotency-key") != nil else { return nil }
-        try self.init(exchange, caller: caller, bodyDigest: IdempotencyKey.digest(exchange.body))
+        guard let name = try IdempotencyKey.name(exchange, caller) else { return nil }
+        self.name = name
+        bodyDigest = IdempotencyKey.digest(exchange.body)
     }
 
-    /// The same for routes that take large bodies: the digest of one is made on another thread.
-    public static func offLoop(_ exchange: Exchange, caller: Caller) async throws -> IdempotencyKey? {
-        guard exchange.header("idempotency-key") != nil else { return nil }
-        let bodyDigest = try await exchange.bodyOffLoop { IdempotencyKey.digest($0) }
-        return try IdempotencyKey(exchange, caller: caller, bodyDigest: bodyDigest)
+    /// The same for routes that take large bodies, whose digest is made on another thread.
+    public static func ofLargeBody(_ exchange: Exchange, caller: Caller) async throws -> IdempotencyKey? {
+        guard let name = try name(exchange, caller) else { return nil }
+        return IdempotencyKey(name: name, bodyDigest: try await exchange.bodyOffLoop { digest($0) })
     }
 
-    private init?(_ exchange: Exchange, caller: Caller, bodyDigest: String) throws(Problem) {
+    private init(name: String, bodyDigest: String) {
+        self.name = name
+        self.bodyDigest = bodyDigest
+    }
+
+    private static func name(_ exchange: Exchange, _ caller: Caller) throws(Problem) -> String? {
         guard let key = exchange.header("idempotency-key") else { return nil }
         guard (1...255).contains(key.count) else {
             throw .field("Idempotency-Key", "must be 1 to 255 bytes long")
@@ -37,8 +42,7 @@ public struct IdempotencyKey: Sendable {
         scope.append(exchange.path)
         scope.append("\n")
         scope.append(key)
-        name = IdempotencyKey.digest(scope.view)
-        self.bodyDigest = bodyDigest
+        return digest(scope.view)
     }
 
     /// What is kept of an answer.

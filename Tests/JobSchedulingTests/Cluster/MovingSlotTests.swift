@@ -75,6 +75,7 @@ import Testing
         let record = queue.base.replacing("jobs:", with: "idem:") + "0a"
         return [
             Call(script: JobScripts.read, arguments: [schedule]), Call(script: JobScripts.figures, arguments: []),
+            Call(script: JobScripts.peek, arguments: []),
             Call(script: JobScripts.audit, arguments: ["ready:noop", "0", "100"]),
             Call(script: JobScripts.enqueue, arguments: ["", "", "1000", "1"] + job),
             Call(script: JobScripts.enqueue, arguments: ["d 201 ", "", "1000", "1"] + job, record: record),
@@ -106,7 +107,7 @@ import Testing
         // These take no time, or take it alone.
         let head =
             ["read", "audit"].contains(call.script.name)
-            ? [] : call.script.name == "figures" ? [String(nowMs)] : [String(nowMs), "a"]
+            ? [] : ["figures", "peek"].contains(call.script.name) ? [String(nowMs)] : [String(nowMs), "a"]
         let connection = try node.connect()
         // What a node is asked for after the other has said ASK.
         _ = try connection.exchange(["ASKING"])

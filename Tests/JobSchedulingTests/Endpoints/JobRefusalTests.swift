@@ -9,7 +9,7 @@ struct JobRefusalTests {
         (#"{"name":"a","type":"nope"}"#, 422, "type"),
         (#"{"name":"a","type":"simulated","priority":"huge"}"#, 422, "priority"),
         (#"{"name":"a","type":"simulated","dependencies":["default-000000009999"]}"#, 422, "dependencies"),
-        (#"{"name":"a","type":"simulated","dependencies":["nobody"]}"#, 422, "dependencies"),
+        (#"{"name":"a","type":"simulated","dependencies":["nobody"]}"#, 422, "dependencies[0]"),
         (#"{"name":"a","type":"simulated","schedule":"60 * * * *"}"#, 422, "schedule"),
         (#"{"name":"a","type":"simulated","config":{"durationMs":"x"}}"#, 422, "config.durationMs"),
         (#"{"name":"a","type":"simulated","config":{"unknown":1}}"#, 422, "config.unknown"),
@@ -39,6 +39,25 @@ struct JobRefusalTests {
         let jobs = #"{"name":"a","type":"simulated"},{"name":"b","type":"nope"}"#
         let answer = try server.send("POST", "/api/jobs/bulk", #"{"jobs":[\#(jobs)]}"#)
         #expect(answer.status == 422 && answer.json?["field"]?.text == "jobs[1].type")
+        #expect(try server.send("GET", "/api/jobs").json?.elements.isEmpty == true)
+    }
+
+    @Test func anEditNamesWhatItWaitsForById() throws {
+        let server = try JobServer(works: false)
+        let id = try server.create(#"{"name":"a","type":"simulated","manual":true}"#)
+        let body = #"{"name":"a","type":"simulated","dependencies":["other"]}"#
+        let answer = try server.send("PUT", "/api/jobs/\(id)", body)
+        #expect(answer.status == 422 && answer.json?["field"]?.text == "dependencies[0]", "\(answer.text)")
+        #expect(try server.job(id)["version"]?.number == 1)
+    }
+
+    @Test func aCallbackNamesWhatItWaitsForById() throws {
+        let server = try JobServer(works: false)
+        let callback = #"{"name":"c","type":"simulated","dependencies":["a"]}"#
+        let body = #"{"jobs":[{"name":"a","type":"simulated"}],"callback":\#(callback)}"#
+        let answer = try server.send("POST", "/api/batches", body)
+        #expect(answer.status == 422, "\(answer.text)")
+        #expect(answer.json?["field"]?.text == "callback.dependencies[0]", "\(answer.text)")
         #expect(try server.send("GET", "/api/jobs").json?.elements.isEmpty == true)
     }
 

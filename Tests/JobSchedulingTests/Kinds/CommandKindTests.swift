@@ -62,7 +62,7 @@ struct CommandKindTests {
         #expect(
             Set(lines.filter { !$0.hasPrefix("PWD=") && !$0.hasPrefix("_=") && !$0.hasPrefix("SHLVL=") }) == [
                 "PATH=/usr/bin:/bin", "LANG=C.UTF-8", "COLOUR=a b", "QM_JOB_ID=default-000000000007",
-                "QM_EXECUTION_ID=default-000000000007.42", "QM_TOKEN=42", "QM_ATTEMPT=3",
+                "QM_EXECUTION_ID=default-000000000007.42", "QM_FENCING_TOKEN=42", "QM_ATTEMPT=3",
             ])
     }
 

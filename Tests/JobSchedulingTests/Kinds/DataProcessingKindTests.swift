@@ -81,9 +81,16 @@ struct DataProcessingKindTests {
 
     @Test func theFirstHundredErrorsAreTold() async throws {
         let result = try await trial.run(
-            DataProcessingKindTests.config(String(repeating: "x\n", count: 150), ""))
+            DataProcessingKindTests.config(String(repeating: "x\n", count: 150) + "{}", ""))
         #expect(result?["invalid"] == .int(150) && result?["errors"]?.elements.count == 100)
-        #expect(result?["rows"] == .array([]) && result?["rowsCut"] == nil)
+        #expect(result?["rows"] == .array([.object([])]) && result?["rowsCut"] == nil)
+    }
+
+    @Test func aRunWithNoValidRowHasFailed() async throws {
+        let failure = try await trial.failure(DataProcessingKindTests.config("x\ny\n", ""))
+        #expect(failure.isPermanent && failure.message.hasPrefix("all 2 rows are invalid, the first for: {\"line\":1"))
+        // One that has no rows at all has done what it could.
+        #expect(try await trial.run(DataProcessingKindTests.config("", ""))?["read"] == .int(0))
     }
 
     @Test func oneBadRowMayFailTheWhole() async throws {

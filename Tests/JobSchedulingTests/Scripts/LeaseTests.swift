@@ -112,6 +112,20 @@ struct LeaseTests {
         #expect(try queue.faults() == [])
     }
 
+    /// Several threads or processes under one name, each of which tells of its own.
+    @Test func aHeartbeatOfSomeGivesBackNothing() throws {
+        let queue = try ScriptedQueue()
+        let first = try queue.enqueue([New(), New()]).first
+        let leases = try (0..<2).map { _ in try queue.exchange("w", most: 1).leases[0] }
+        for _ in 0..<10 {
+            queue.nowMs += 4000
+            for lease in leases { #expect(try queue.heartbeat("w", [lease], all: false) == ["ok"]) }
+            try queue.tick()
+        }
+        #expect(try queue.state(first).word == "running" && queue.state(first + 1).word == "running")
+        #expect(try queue.faults() == [])
+    }
+
     @Test func aTypesConcurrencyAndRateHold() throws {
         let queue = try ScriptedQueue()
         try queue.run(JobScripts.settings, ["type", "noop", "concurrency=3 rate=4/1000"])

@@ -104,10 +104,11 @@ final class ScriptedQueue {
         return (Array(words[3..<(3 + results)]), leases)
     }
 
-    func heartbeat(_ worker: String, _ leases: [Lease]) throws -> [String] {
+    /// - Parameter all: whether the worker has no others.
+    func heartbeat(_ worker: String, _ leases: [Lease], all: Bool = true) throws -> [String] {
         let words = try run(
             JobScripts.heartbeat,
-            [worker, "0"] + leases.flatMap { [JobID.digits($0.number), String($0.token), ""] })
+            [worker, all ? "all" : "some", "0"] + leases.flatMap { [JobID.digits($0.number), String($0.token), ""] })
         return leases.isEmpty ? [] : words
     }
 

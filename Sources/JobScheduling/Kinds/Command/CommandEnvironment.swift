@@ -3,7 +3,7 @@ import Services
 
 /// The environment of a command: nothing of the worker's own.
 ///
-/// It has `PATH=/usr/bin:/bin`, `LANG=C.UTF-8`, what the job gives, and `QM_JOB_ID`, `QM_EXECUTION_ID`, `QM_TOKEN` (the
+/// It has `PATH=/usr/bin:/bin`, `LANG=C.UTF-8`, what the job gives, and `QM_JOB_ID`, `QM_EXECUTION_ID`, `QM_FENCING_TOKEN` (the
 /// fencing token) and `QM_ATTEMPT`. Names are `[A-Z_][A-Z0-9_]*`. Names by which a loader, a shell or a language's
 /// run-time finds code to run are refused: the list is of the known ones, so programs of the directory should not trust
 /// their environment beyond it.
@@ -41,7 +41,7 @@ enum CommandEnvironment {
     static func whole(_ given: [String], _ context: JobContext) -> [String] {
         let language = given.contains { $0.hasPrefix("LANG=") } ? [] : ["LANG=C.UTF-8"]
         return ["PATH=/usr/bin:/bin"] + language + given + [
-            "QM_JOB_ID=\(context.jobID)", "QM_EXECUTION_ID=\(context.executionID)", "QM_TOKEN=\(context.token)",
+            "QM_JOB_ID=\(context.jobID)", "QM_EXECUTION_ID=\(context.executionID)", "QM_FENCING_TOKEN=\(context.token)",
             "QM_ATTEMPT=\(context.attempt)",
         ]
     }

@@ -44,6 +44,8 @@ public final class CommandKind: JobKind {
     static let graceUs: Int64 = 2_000_000
     static let permanentCodes: Set<Int> = [64, 65, 126, 127]
 
+    public var missingSetting: String? { directory == nil ? "command-directory" : nil }
+
     public init(context: ServiceContext) throws {
         directory = try context.process.settings["command-directory"].map {
             try Folders.resolve($0, "command-directory")

@@ -12,7 +12,7 @@ import Services
 /// | `delimiter` | of CSV, one ASCII character | `,` |
 /// | `steps` | at most 32, each an object with one member | none |
 /// | `sink` | `result`, or a name that the executable knows (`DataSink`) | `result` |
-/// | `onInvalid` | `skip` leaves a bad row out and counts it; `fail` fails the job for good, and nothing is handed on | `skip` |
+/// | `onInvalid` | `skip` leaves a bad row out and counts it, and fails the job for good when all are bad; `fail` fails the job for good, and nothing is handed on | `skip` |
 ///
 /// A value is absent when it is null, missing, or (CSV) empty. In CSV every value is a text until `validate` names its type
 /// or `map` makes a number of it; in NDJSON nothing is converted.
@@ -117,6 +117,7 @@ public final class DataProcessingKind: JobKind {
 
     private func hand(_ outcome: DataOutcome, _ config: Config, _ context: JobContext) async throws -> JSONValue {
         try context.checkCancellation()
+        if let nothing = outcome.nothingIsValid { throw nothing }
         guard let name = config.sink else {
             return await BlockingPool.shared.run { outcome.json(outcome.cutRows()) }
         }

@@ -182,6 +182,13 @@ struct DataOutcome: Sendable {
             ]))
     }
 
+    /// A run that has done nothing is no success: rules that no row keeps are wrong, or the rows are.
+    var nothingIsValid: JobFailure? {
+        guard read > 0, invalid == read else { return nil }
+        let first = errors.first.map { ", the first for: \($0.text())" } ?? ""
+        return JobFailure("all \(read) rows are invalid\(first)", isPermanent: true)
+    }
+
     /// The counts and the errors, with what stands for the rows behind them.
     func json(_ members: [JSONValue.Member]) -> JSONValue {
         .object(

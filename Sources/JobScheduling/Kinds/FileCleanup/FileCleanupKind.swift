@@ -35,6 +35,8 @@ public final class FileCleanupKind: JobKind {
     public static let name = "file_cleanup"
     private let root: String?
 
+    public var missingSetting: String? { root == nil ? "cleanup-root" : nil }
+
     public init(context: ServiceContext) throws {
         root = try context.process.settings["cleanup-root"].map { try Folders.resolve($0, "cleanup-root") }
     }
