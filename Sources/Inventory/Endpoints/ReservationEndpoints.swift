@@ -190,8 +190,9 @@ final class ReservationEndpoints {
             throw Problem.field("orderId", "is required")
         }
         let page = try Page(exchange)
+        let last = try page.place { StockID($0) }?.description
         let all = try await reader.ids(ofOrder: order).filter { id in
-            page.cursor.map { id.description > $0 } ?? true
+            last.map { id.description > $0 } ?? true
         }.sorted { $0.description < $1.description }
         let ids = Array(all.prefix(page.limit))
         let holds = try await reader.holds(ids, ofOrder: order)
