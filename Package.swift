@@ -85,7 +85,7 @@ let package = Package(
                 "stock", "levels", "holds", "lines", "movements", "finish", "commit", "due", "due_first", "warehouse",
                 "product",
                 "order",
-                "order_step", "order_announce", "publish", "alert", "audit", "bulk", "bulk_step",
+                "order_step", "order_announce", "publish", "alert", "books", "bulk", "bulk_step",
             ]),
         .target(
             name: "Application",

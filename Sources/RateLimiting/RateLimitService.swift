@@ -117,13 +117,14 @@ public final class RateLimitService: Service {
 
     /// Limits our own API by the rules of the group `quartermaster`, as any site would be limited.
     private func guardOwnAPI(_ exchange: Exchange, _ resume: @escaping () -> Void) {
-        guard exchange.path.hasPrefix("/api/") else { return resume() }
+        guard exchange.path.hasPrefix("/api/"), !ruleEndpoints.isAdministration(exchange) else { return resume() }
         let request: CheckRequest
         do { request = try identities.own(exchange) } catch {
             return ProblemReply.send(error, to: exchange, log: context.log)
         }
-        limiter.decide(request) { decision, _ in
-            if decision.isAllowed { resume() } else { DecisionReply.send(decision, to: exchange) }
+        limiter.decide(request) { [authorize] decision, _ in
+            if decision.isAllowed { return resume() }
+            if !authorize.refuse(exchange, decision) { DecisionReply.sendOwnRefusal(decision, to: exchange) }
         }
     }
 }

@@ -30,6 +30,21 @@ extension Fleet {
             }
         }
 
+        /// nginx leads `/` on to its index page inside, which is no second request.
+        @Test(arguments: [Site.Lines.deploy, .readme])
+        func anIndexPageCountsOnce(_ lines: Site.Lines) async throws {
+            let redis = try RedisServer()
+            let replica = try await Replica.serve(redis)
+            try replica.rule(#"{"name":"pages","strategy":"fixed_window","limit":3,"window":"7d"}"#)
+            let site = try await Site([replica], lines)
+            for _ in 0..<3 {
+                let answer = try site.get("/")
+                #expect(answer.status == 200 && answer.text == "the index.html\n")
+            }
+            #expect(try site.get("/").status == 429)
+            #expect(!site.log.contains("uninitialized"), "\(site.log)")
+        }
+
         /// Headers by which a client could say that it is someone else, or asks for something else.
         @Test(arguments: [
             ("X-API-Key", "made-up-"), ("X-User-Id", "u"), ("X-Forwarded-For", "192.0.2."), ("X-Tier", "gold"),

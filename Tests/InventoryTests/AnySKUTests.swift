@@ -69,10 +69,12 @@ struct AnySKUTests {
             #"{"productId":\#(json($0)),"warehouseId":"warehouse-1","type":"add","quantity":4}"#
         }.joined(separator: ",")
         for mode in ["partial", "atomic"] {
-            let bulk = try stock.send("POST", "/api/inventory/bulk-adjust", #"{"adjustments":[\#(rows)],"mode":"\#(mode)"}"#)
+            let body = #"{"adjustments":[\#(rows)],"mode":"\#(mode)"}"#
+            let bulk = try stock.send("POST", "/api/inventory/bulk-adjust", body)
             #expect(bulk.json?["successful"]?.number == AnySKUTests.skus.count, "\(bulk.text)")
         }
-        let lines = AnySKUTests.skus.map { #"{"productId":\#(json($0)),"warehouseId":"warehouse-1","quantity":3}"# }.joined(separator: ",")
+        let lines = AnySKUTests.skus.map { #"{"productId":\#(json($0)),"warehouseId":"warehouse-1","quantity":3}"# }
+            .joined(separator: ",")
         let order = try stock.send("POST", "/api/reservations", #"{"lines":[\#(lines)],"orderId":"o"}"#)
         let id = try #require(order.json?["id"]?.text, "\(order.text)")
         let shown = try stock.send("GET", "/api/reservations/\(id)").json?["lines"]?.elements ?? []

@@ -95,6 +95,90 @@ struct BulkAdjustTests {
         #expect(try [stock.levels("A"), stock.levels("B"), stock.levels("C")] == [[0, 0, 0], [3, 3, 0], [2, 0, 2]])
     }
 
+    /// Those that can't be read, those that name nothing, and those that the stock does not allow.
+    @Test(arguments: [6, 1001]) func anAtomicOneTellsAllOfItsBadRows(_ count: Int) throws {
+        let stock = try StockServer()
+        for sku in ["A", "B"] { try stock.product(sku) }
+        let bad = [
+            row("A", "add", "0"), row("C", "add", "1"), row("A", "subtract", "5"), row("B", "add", "1", warehouse: "w"),
+            row("B", "subtract", "1"),
+        ]
+        let rows = bad + (0..<count - bad.count).map { _ in row("A", "add", "1") }
+        for _ in 0..<2 {
+            let refused = try bulk(stock, rows, mode: "atomic", key: "k")
+            #expect(refused.status == 409 && refused.json?["failed"]?.number == 5, "\(refused.text)")
+            #expect(refused.json?["errors"]?.elements.map { $0["index"]?.number } == [0, 1, 2, 3, 4])
+            #expect(
+                refused.json?["errors"]?.elements.map { $0["field"]?.text } == [
+                    "quantity", "productId", "quantity", "warehouseId", "quantity",
+                ])
+            #expect(try stock.levels("A") == [0, 0, 0] && stock.levels("B") == [0, 0, 0])
+        }
+    }
+
+    /// Also where what had failed could be done meanwhile, and what was done could not.
+    @Test func oneKeyHasOneAnswer() throws {
+        let stock = try StockServer(replicas: 2)
+        try stock.product("A")
+        let rows = [
+            row("A", "add", "5"), row("A", "subtract", "9"), row("B", "add", "1"), row("A", "add", "\"x\""),
+            row("A", "add", "1"), row("A", "add", "1", warehouse: "w"),
+        ]
+        let first = try bulk(stock, rows, key: "k")
+        #expect(first.json?["successful"]?.number == 2 && first.json?["failed"]?.number == 4, "\(first.text)")
+        try stock.product("B")
+        _ = try stock.send("POST", "/api/warehouses", #"{"id":"w","name":"W"}"#)
+        try stock.set("A", 50)
+        for _ in 0..<2 {
+            let again = try bulk(stock, rows, key: "k")
+            #expect(again.status == 200 && again.body == first.body, "\(again.text)")
+        }
+        #expect(try stock.levels("A") == [50, 0, 50] && stock.levels("B") == [0, 0, 0])
+        // Without a key, and under another one, it is another bulk.
+        #expect(try bulk(stock, rows, key: "l").json?["successful"]?.number == 5)
+        #expect(try stock.levels("A") == [47, 0, 47] && stock.levels("B") == [1, 0, 1])
+        let id = try #require(first.json?["id"]?.text)
+        let kept = try stock.send("GET", "/api/inventory/bulk/\(id)").json
+        #expect(kept?["failed"]?.number == 4 && kept?["errors"]?.elements.map { $0["index"]?.number } == [1, 2, 3, 5])
+    }
+
+    /// As if the replica had died before it could answer: each row is judged once.
+    @Test func aRowIsJudgedOnceUnderAKey() throws {
+        let stock = try StockServer()
+        try stock.product("A")
+        let rows = [row("A", "subtract", "9"), row("A", "add", "5")]
+        let first = try bulk(stock, rows, key: "k")
+        let id = try #require(first.json?["id"]?.text)
+        _ = try stock.command("DEL", stock.prefix + "bulk:{\(id)}")
+        try stock.set("A", 50)
+        let again = try bulk(stock, rows, key: "k")
+        #expect(again.body == first.body, "\(again.text)")
+        #expect(try stock.levels("A") == [50, 0, 50])
+    }
+
+    /// When the key is no longer known, another bulk is made.
+    @Test func aKeyThatComesAfterItsTimeIsAnotherOne() throws {
+        let stock = try StockServer()
+        try stock.product("A")
+        let first = try bulk(stock, [row("A", "add", "5")], key: "k")
+        let claims = try stock.command("KEYS", stock.prefix + "idem:*").split(separator: "\n")
+        #expect(claims.count == 1)
+        for claim in claims { _ = try stock.command("DEL", String(claim)) }
+        let second = try bulk(stock, [row("A", "add", "6")], key: "k")
+        #expect(second.status == 200 && second.json?["id"] != first.json?["id"])
+        #expect(try stock.levels("A") == [11, 0, 11])
+    }
+
+    @Test func whatIsToldOfABadRowIsShort() throws {
+        let stock = try StockServer()
+        try stock.product("A")
+        let long = String(repeating: "x", count: 1_000_000)
+        let many = (0..<20_000).map { #""a\#($0)":1"# }.joined(separator: ",")
+        let answer = try bulk(stock, [#"{"\#(long)":1}"#, #""\#(long)""#, "{\(many)}", row("A", "add", "1")])
+        #expect(answer.json?["failed"]?.number == 3 && answer.json?["successful"]?.number == 1)
+        #expect(answer.body.count < 5000)
+    }
+
     @Test func anAtomicOneFreesWhatHasLapsed() async throws {
         let stock = try StockServer()
         try stock.product("A")

@@ -100,6 +100,59 @@ struct CatalogueTests {
         #expect(try stock.send("PUT", "/api/products/Z", #"{"name":"n"}"#).status == 404)
     }
 
+    @Test func whatIsPutBackAsItWasReadChangesNothing() throws {
+        let stock = try StockServer()
+        let body = #"""
+            {"sku":"A","name":"n","description":"two\r\n\tlines","category":"","minStockLevel":1500,
+             "thresholds":{"critical":3,"emergency":1,"warehouses":{"warehouse-1":{"warning":7,"max":70}}},"leadTimeDays":0}
+            """#
+        let made = try stock.send("POST", "/api/products", body)
+        #expect(made.status == 201 && made.json?["category"] == nil, "\(made.text)")
+        #expect(made.json?["description"]?.text == "two\r\n\tlines")
+        let put = try stock.send("PUT", "/api/products/A", made.text, headers: [("If-Match", "\"1\"")])
+        #expect(put.status == 200 && put.body == made.body && put.header("ETag") == "\"1\"")
+        #expect(try stock.send("GET", "/api/products/A").body == made.body)
+        // Empty text is none.
+        let less = made.text.replacing("two\\r\\n\\tlines", with: "")
+        let changed = try stock.send("PUT", "/api/products/A", less)
+        #expect(changed.json?["description"] == nil && changed.header("ETag") == "\"2\"", "\(changed.text)")
+        let bell = try stock.send("PUT", "/api/products/A", #"{"name":"n","description":"\u0007"}"#)
+        #expect(bell.json?["field"]?.text == "description")
+    }
+
+    @Test func emptyTextIsNone() throws {
+        let stock = try StockServer()
+        try stock.product("A")
+        let adjust = #"{"warehouseId":"warehouse-1","type":"set","quantity":9,"reason":""}"#
+        #expect(try stock.send("POST", "/api/inventory/A/adjust", adjust).status == 200)
+        let held = try stock.reserve("A", 1, #","orderId":"""#)
+        #expect(held.status == 201 && held.json?["orderId"] == nil, "\(held.text)")
+        let order = #"{"orderId":"","lines":[{"productId":"A","warehouseId":"warehouse-1","quantity":1}]}"#
+        #expect(try stock.send("POST", "/api/reservations", order).status == 201)
+        let transfer =
+            #"{"productId":"A","fromWarehouseId":"warehouse-1","toWarehouseId":"warehouse-2","quantity":1,"reason":""}"#
+        #expect(try stock.send("POST", "/api/transfers", transfer).status == 201)
+        #expect(try stock.send("POST", "/api/warehouses", #"{"id":"w","name":"W","location":""}"#).status == 201)
+    }
+
+    /// A page ends when it is large, and says where to go on.
+    @Test func aPageIsBoundedByItsBytes() throws {
+        let stock = try StockServer()
+        let long = String(repeating: "ü", count: 2000)
+        for i in 0..<700 { try stock.product("P\(i)", #","description":"\#(long)""#) }
+        var skus: Set<String> = []
+        var pages = 0
+        var target: String? = "/api/products?limit=1000"
+        while let next = target, pages < 20 {
+            let answer = try stock.send("GET", next)
+            #expect(answer.body.count < 3 << 20)
+            skus.formUnion(answer.json?.elements.compactMap { $0["sku"]?.text } ?? [])
+            target = answer.header("Link").map { String($0.dropFirst().prefix { $0 != ">" }) }
+            pages += 1
+        }
+        #expect(skus.count == 700 && pages > 1)
+    }
+
     @Test func newThresholdsAreLookedAtWithTheNextChange() throws {
         let stock = try StockServer()
         try stock.product("A", #","minStockLevel":0"#)

@@ -29,7 +29,19 @@ struct LedgerTests {
         let replay = try stock.send("GET", "/api/inventory/A/ledger?replay=true").json?["warehouses"]?.elements
         #expect(replay?.count == 1 && replay?[0]["agrees"] == .bool(true))
         #expect(try stock.send("GET", "/api/inventory/B/ledger").status == 404)
-        #expect(try stock.send("GET", "/api/inventory/A/ledger?cursor=x").json?["field"]?.text == "cursor")
+        for cursor in ["x", "1", "1--2", "-1-2", "1-2-3", "1-", "18446744073709551616-0", "a-1", "(1-1", "0-0"] {
+            let answer = try stock.send("GET", "/api/inventory/A/ledger?cursor=\(cursor)")
+            #expect(answer.status == 400 && answer.json?["field"]?.text == "cursor", "\(cursor): \(answer.text)")
+        }
+        // Before the first there is nothing; behind the last all.
+        for (query, count) in [
+            ("cursor=0-1", 0), ("cursor=18446744073709551615-18446744073709551615", 3),
+            ("from=1969-01-01T00:00:00Z", 3), ("to=1969-01-01T00:00:00Z", 0), ("from=9999-01-01T00:00:00Z", 0),
+            ("to=9999-12-31T00:00:00Z", 3),
+        ] {
+            let answer = try stock.send("GET", "/api/inventory/A/ledger?\(query)")
+            #expect(answer.status == 200 && answer.json?.elements.count == count, "\(query): \(answer.text)")
+        }
         #expect(try stock.send("GET", "/api/inventory/A/ledger?from=1").json?["field"]?.text == "from")
     }
 

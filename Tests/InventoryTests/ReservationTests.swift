@@ -161,7 +161,8 @@ struct ReservationTests {
         (#""5""#, "quantity"), ("null", "quantity"),
         ("9007199254740992", "quantity"), (#"1,"expiresInMs":0"#, "expiresInMs"), (#"1,"priority":101"#, "priority"),
         (#"1,"expiresAt":"2020-01-01T00:00:00Z""#, "expiresAt"), (#"1,"expiresAt":"tomorrow""#, "expiresAt"),
-        (#"1,"allocation":"any""#, "allocation"), (#"1,"colour":"red""#, "colour"), (#"1,"orderId":"""#, "orderId"),
+        (#"1,"allocation":"any""#, "allocation"), (#"1,"colour":"red""#, "colour"),
+        (#"1,"orderId":"\u0007""#, "orderId"),
     ])
     func badInputChangesNothing(_ quantity: String, _ field: String) throws {
         let stock = try StockServer()

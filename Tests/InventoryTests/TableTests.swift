@@ -1,41 +1,9 @@
-import Bytes
 import JSON
 import TestSupport
 import Testing
 
-@testable import Inventory
-
 /// Products and stock as files.
 struct TableTests {
-    private func rows(_ text: String) -> [CSVReader.Row] {
-        text.withByteView { view in
-            var reader = CSVReader(view)
-            var rows: [CSVReader.Row] = []
-            while let row = reader.next() { rows.append(row) }
-            return rows
-        }
-    }
-
-    @Test func cellsMayStandInQuotes() {
-        #expect(
-            rows("a,b\r\nc,\n\n,d") == [
-                .cells(line: 1, ["a", "b"]), .cells(line: 2, ["c", ""]), .cells(line: 4, ["", "d"]),
-            ])
-        #expect(rows("\"a,\"\"b\"\"\nc\",d\ne") == [.cells(line: 1, ["a,\"b\"\nc", "d"]), .cells(line: 3, ["e"])])
-        #expect(rows("\u{FEFF}a\n") == [.cells(line: 1, ["a"])])
-        let broken = rows("a\n\"b\"c,d\ne\n\"f")
-        #expect(broken.count == 4 && broken[0] == .cells(line: 1, ["a"]) && broken[2] == .cells(line: 3, ["e"]))
-        if case .broken(let line, _) = broken[1] { #expect(line == 2) } else { Issue.record("\(broken[1])") }
-        if case .broken(let line, _) = broken[3] { #expect(line == 4) } else { Issue.record("\(broken[3])") }
-    }
-
-    @Test func whatIsWrittenIsRead() {
-        let cells = ["plain", "a,b", "a\"b", "two\nlines", "", "é\r\n"]
-        let buffer = ByteBuffer()
-        CSV.append(cells, to: buffer)
-        #expect(rows(buffer.view.string) == [.cells(line: 1, cells)])
-    }
-
     private func post(_ stock: StockServer, _ path: String, _ body: String, _ type: String = "text/csv") throws
         -> HTTPAnswer
     {

@@ -76,7 +76,7 @@ struct WorkloadTests {
     @Test func forwardAuthSendsWhatAProxySends() throws {
         let workload = Workload(.forwardAuth, host: "h", keys: 20, seed: 1, token: "secret")
         let (line, headers, _) = try read(workload.requests.view(7))
-        #expect(line == "GET /api/rate-limits/authorize HTTP/1.1")
+        #expect(line == "GET /api/rate-limits/authorize?proxy=nginx&api-key-header=x-api-key HTTP/1.1")
         #expect(headers["X-Original-URI"] == "/bench/allowed?page=7")
         #expect(headers["X-Original-Method"] == "GET")
         #expect(headers["X-Forwarded-For"] == "198.51.100.8")

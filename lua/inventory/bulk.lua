@@ -3,7 +3,8 @@
 --
 -- KEYS    [n] `qm:stock:{SKU}` of each SKU, all of them in one slot; beside it the same keys as in commit. The last one is the
 --         guard, `qm:whole:{SKU}` of the first: it never exists, so that a cluster answers TRYAGAIN while the slot is moved
--- ARGV    [1] now in ms or empty; then for each adjustment the place of its SKU in KEYS, and its JSON (movements.lua)
+-- ARGV    [1] now in ms or empty; [2] `do`, or `try` to judge only; then for each adjustment the place of its SKU in KEYS, and
+--         its JSON (movements.lua)
 -- RETURNS `more`: too many holds have lapsed for one call, nothing was judged: call again. Else {`done` or `refused`, now,
 --         {entries in the outbox of each SKU}, {product id of each SKU}, {word, …} of each adjustment}; of one that would be
 --         done in a call that is refused the word is `fine`
@@ -20,15 +21,20 @@ if not isRead then
 end
 
 -- What the quantities would be, so that nothing is written before all is judged.
-local trial, operations, answers, word = {}, {}, {}, 'done'
-for i = 2, #ARGV, 2 do
+local trial, operations, answers, word = {}, {}, {}, ARGV[2] == 'do' and 'done' or 'refused'
+for i = 3, #ARGV, 2 do
   local s, op, answer = skus[tonumber(ARGV[i])], cjson.decode(ARGV[i + 1]), { 'fine' }
   if not s.exists then
     answer = { 'unknown' }
-  elseif not earlier(s, op) then
-    local c, place = counters(s, op.w), ARGV[i] .. ' ' .. op.w
-    local quantity, refusal = adjusted(op, trial[place] or c.quantity, c.reserved)
-    if quantity then trial[place] = quantity else answer = refusal end
+  else
+    local before = earlier(s, op)
+    if not before then
+      local c, place = counters(s, op.w), ARGV[i] .. ' ' .. op.w
+      local quantity, refusal = adjusted(op, trial[place] or c.quantity, c.reserved)
+      if quantity then trial[place] = quantity else answer = refusal end
+    elseif before[1] ~= 'existing' then
+      answer = before
+    end
   end
   if answer[1] ~= 'fine' then word = 'refused' end
   operations[#operations + 1] = { s, op }

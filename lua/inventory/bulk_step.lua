@@ -3,7 +3,7 @@
 --
 -- KEYS    [1] `qm:bulk:{id}`, hash: `status`, `place` (the chunk it is at), counts; [2] `…:rows` and [3] `…:changes`, hashes
 --         by chunk; [4] `…:errors`, list of JSON
--- ARGV    [1] now in ms or empty; [2] `open`: then names and values of the hash; or `step`: [3] the status and [4] the place
+-- ARGV    [1] now in ms or empty; [2] `open`: then how many words the hash has, its names and values, errors; or `step`: [3] the status and [4] the place
 --         it must have (empty: any), [5] and [6] those it gets, [7] a chunk or empty and [8] what it changed, [9] to [12] two
 --         names of counts, each with what is added to it; then errors
 -- RETURNS `done`; `exists`, to `open`; `stale`, to `step`
@@ -24,13 +24,21 @@ local function keep(status)
   end
 end
 
+-- Those from here on among the arguments.
+local function keepErrors(first)
+  for i = first, #ARGV do call('RPUSH', KEYS[4], ARGV[i]) end
+  call('LTRIM', KEYS[4], 0, 999)
+end
+
 local status = call('HGET', bulk, 'status')
 if word == 'open' then
   if status then
     keep(status)
     return 'exists'
   end
-  call('HSET', bulk, 'created', now, unpack(ARGV, 3))
+  local last = 3 + ARGV[3]
+  call('HSET', bulk, 'created', now, unpack(ARGV, 4, last))
+  keepErrors(last + 1)
   status = call('HGET', bulk, 'status')
 else
   local place = call('HGET', bulk, 'place')
@@ -40,8 +48,7 @@ else
   if ARGV[7] ~= '' then call('HSET', KEYS[3], ARGV[7], ARGV[8]) end
   call('HINCRBY', bulk, ARGV[9], ARGV[10])
   call('HINCRBY', bulk, ARGV[11], ARGV[12])
-  for i = 13, #ARGV do call('RPUSH', KEYS[4], ARGV[i]) end
-  call('LTRIM', KEYS[4], 0, 999)
+  keepErrors(13)
 end
 if ENDS[status] then call('HSET', bulk, 'ended', now) else call('HDEL', bulk, 'ended') end
 keep(status)

@@ -1,9 +1,12 @@
 -- What changes stock on hand: adjustments, counts, write-offs, transfers. Joined behind `stock` and `levels`.
 
--- The answer that an operation was given before, under its id; a repeated one has no second effect.
+-- The answer that an operation was given before, under its id; a repeated one has no second effect. A refusal that is final
+-- is kept as JSON.
 local function earlier(s, op)
   local text = call('GET', key(s, 'adjustment', ':' .. op.id))
-  if text then return { 'existing', text } end
+  if not text then return end
+  if string.sub(text, 1, 1) == '[' then return cjson.decode(text) end
+  return { 'existing', text }
 end
 
 -- What a quantity becomes by an adjustment, which takes what is reserved only by `force`; or nil, and the answer when it may
@@ -20,13 +23,17 @@ local function adjusted(op, quantity, reserved)
   return after
 end
 
--- {id, w, type = add|subtract|set, n, expected, force, kind, reason, actor, key, request, keepMs}
+-- {id, w, type = add|subtract|set, n, expected, force, kind, reason, actor, key, request, keepMs, final}: `final` where a
+-- refusal is to be the answer for good.
 local function adjust(s, op)
   local before = earlier(s, op)
   if before then return before end
   local c = counters(s, op.w)
   local quantity, refusal = adjusted(op, c.quantity, c.reserved)
-  if not quantity then return refusal end
+  if not quantity then
+    if op.final then call('SET', key(s, 'adjustment', ':' .. op.id), cjson.encode(refusal), 'PX', op.keepMs) end
+    return refusal
+  end
   local previous = c.quantity
   -- What leaves all as it is leaves no trace either, unless somebody has counted.
   if quantity ~= previous or op.kind == 'count' then

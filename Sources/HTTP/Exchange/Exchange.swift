@@ -115,6 +115,11 @@ public final class Exchange {
 
     /// All header fields with this name, in order.
     public func headers(_ lowercased: StaticString, _ each: (ByteView) -> Void) {
+        headers(ByteView(lowercased), each)
+    }
+
+    /// The same for a name that is known only while we run.
+    public func headers(_ lowercased: ByteView, _ each: (ByteView) -> Void) {
         connection.buffers?.fields.forEach(lowercased, in: base, each)
     }
 

@@ -51,8 +51,8 @@ final class HeaderFields {
     }
 
     /// All values whose name, whatever its case, is `lowercased`, in order.
-    func forEach(_ lowercased: StaticString, in head: UnsafePointer<UInt8>, _ body: (ByteView) -> Void) {
-        let length = lowercased.utf8CodeUnitCount
+    func forEach(_ lowercased: ByteView, in head: UnsafePointer<UInt8>, _ body: (ByteView) -> Void) {
+        let length = lowercased.count
         for i in 0..<count where Int(fields[i].nameCount) == length {
             let field = fields[i]
             if ByteView(base: head + Int(field.nameStart), count: length).equalsIgnoringCase(lowercased) {

@@ -15,14 +15,14 @@ final class BulkAdjuster {
     struct Call: Sendable {
         var actor: String
         var key: String?
-        /// Digest of the request, when it came with a key.
-        var request: String?
         /// For how long a row that is tried again finds itself done.
         var keptMs = 60_000
         /// What the ledger calls it; nil: `adjust`.
         var ledgerType: String?
         /// Whether warehouses must be there and take what is added.
         var asksWarehouses = true
+        /// Whether a row that can't be done is remembered as such: tried again, it is refused as before.
+        var isFinal = false
     }
 
     let lanes: StockLanes
@@ -41,7 +41,13 @@ final class BulkAdjuster {
     /// Does each row that can be done.
     func apply(_ rows: [BulkRow], _ call: Call) async -> [Outcome] {
         let targets = await targets(rows, call)
-        return await suspend { resume in
+        var slices = WorkSlices(lanes.context.loop)
+        var operations: [String] = []
+        for row in rows {
+            operations.append(operation(row, call).text())
+            await slices.pauseIfLong()
+        }
+        return await suspend { [operations] resume in
             var outcomes = targets.map { target -> Outcome? in
                 if case .failure(let problem) = target { .failed(problem) } else { nil }
             }
@@ -49,7 +55,7 @@ final class BulkAdjuster {
             if missing == 0 { return resume(outcomes.map { $0! }) }
             for (i, target) in targets.enumerated() {
                 guard case .success(let sku) = target else { continue }
-                let step = StockStep.scripted(json: operation(rows[i], call).text(), drains: false)
+                let step = StockStep.scripted(json: operations[i], drains: false)
                 lanes.submit(step, on: sku) { [self] answer in
                     outcomes[i] = outcome(answer, rows[i], sku, call)
                     missing -= 1
@@ -59,40 +65,50 @@ final class BulkAdjuster {
         }
     }
 
-    /// Does all rows in one step or, when one of them can't be done, none: then the outcomes are the failures, and nil for
-    /// rows that were fine.
-    func applyTogether(_ rows: [BulkRow], _ call: Call) async throws -> [Outcome?] {
+    /// Does all rows in one step or, when one of them can't be done, none: then the outcomes are the failures, all of them,
+    /// and nil for rows that were fine.
+    /// - Parameter isTrial: whether none is to be done in any case.
+    func applyTogether(_ rows: [BulkRow], _ call: Call, isTrial: Bool) async throws -> [Outcome?] {
         let targets = await targets(rows, call)
-        let refused = targets.map { target -> Outcome? in
-            if case .failure(let problem) = target { .failed(problem) } else { nil }
-        }
-        if refused.contains(where: { $0 != nil }) { return refused }
+        var outcomes: [Outcome?] = []
         var skus: [SKU] = []
+        var judged: [(row: Int, sku: SKU, place: Int)] = []
         var places: [SKU: Int] = [:]
-        var arguments = [lanes.givenNowMs.map { String($0) } ?? ""]
-        for (row, target) in zip(rows, targets) {
-            guard case .success(let sku) = target else { continue }
-            if places[sku] == nil {
-                skus.append(sku)
-                places[sku] = skus.count
+        for (i, target) in targets.enumerated() {
+            switch target {
+            case .failure(let problem): outcomes.append(.failed(problem))
+            case .success(let sku):
+                outcomes.append(nil)
+                let place = places[sku] ?? skus.count + 1
+                if places[sku] == nil { skus.append(sku) }
+                places[sku] = place
+                judged.append((i, sku, place))
             }
-            arguments += [String(places[sku]!), operation(row, call).text()]
+        }
+        guard !judged.isEmpty else { return outcomes }
+        let isTrial = isTrial || judged.count < rows.count
+        var arguments = [lanes.givenNowMs.map { String($0) } ?? "", isTrial ? "try" : "do"]
+        var slices = WorkSlices(lanes.context.loop)
+        for (i, _, place) in judged {
+            arguments += [String(place), operation(rows[i], call).text()]
+            await slices.pauseIfLong()
         }
         try await announce(skus)
         let words = try await run(skus, arguments)
         guard words.count == 5, let nowMs = words[1].int, case .array(let outboxes) = words[2],
-            let products = words[3].strings, case .array(let answers) = words[4], answers.count == rows.count
+            let products = words[3].strings, products.count == skus.count, case .array(let answers) = words[4],
+            answers.count == judged.count
         else { throw RedisError.unexpectedReply("bulk") }
         for (sku, outbox) in zip(skus, outboxes) where outbox.int ?? 0 > 0 { lanes.onOutbox?(sku) }
-        return zip(rows, zip(targets, answers)).map { row, what -> Outcome? in
-            guard case .success(let sku) = what.0, let answer = what.1.strings, let word = answer.first else {
-                return .failed(Problem(.internalError, "the stock gave an answer that does not belong here"))
-            }
-            if word == "fine" { return nil }
+        for ((i, sku, place), answer) in zip(judged, answers) {
+            guard let words = answer.strings, let word = words.first else { throw RedisError.unexpectedReply("bulk") }
+            if word == "fine" { continue }
             let reply = StockReply(
-                nowMs: nowMs, productID: products[places[sku]! - 1], word: word, rest: Array(answer.dropFirst()))
-            return outcome(.other(reply), row, sku, call)
+                nowMs: nowMs, productID: products[place - 1], word: word, rest: Array(words.dropFirst()))
+            outcomes[i] = outcome(.other(reply), rows[i], sku, call)
+            await slices.pauseIfLong()
         }
+        return outcomes
     }
 
     /// Whether rows are of several slots, which no script may be at together.
@@ -132,15 +148,15 @@ final class BulkAdjuster {
 
     private func operation(_ row: BulkRow, _ call: Call) -> JSONValue {
         row.adjustment.operation(
-            id: row.id, actor: call.actor, key: call.key, request: call.request, keptMs: call.keptMs,
-            ledgerType: call.ledgerType)
+            id: row.id, actor: call.actor, key: call.key, keptMs: call.keptMs, ledgerType: call.ledgerType,
+            isFinal: call.isFinal)
     }
 
     private func outcome(_ answer: StockAnswer, _ row: BulkRow, _ sku: SKU, _ call: Call) -> Outcome {
         switch answer {
         case .other(let reply):
             do throws(Problem) {
-                let result = try row.adjustment.result(of: reply, sku: sku, request: call.request)
+                let result = try row.adjustment.result(of: reply, sku: sku, request: nil)
                 return .done(result, sku: sku, productID: reply.productID)
             } catch { return .failed(field("productId", error)) }
         case .failed(let error): return .failed(ProblemReply.problem(for: error, log: lanes.context.log))
@@ -150,13 +166,14 @@ final class BulkAdjuster {
 
     /// The SKU of each row, or why it can't be done. Each name is looked up once.
     func targets(_ rows: [BulkRow], _ call: Call) async -> [Result<SKU, Problem>] {
-        let names = Array(Set(rows.map(\.adjustment.product)))
+        let names = Array(Set(rows.map(\.adjustment.product).filter { catalogue.known($0) == nil }))
         let found = await together(names, on: lanes.context.loop) { [self] name -> Result<SKU, Problem> in
             do { return .success(try await catalogue.sku(name)) } catch {
                 return .failure(field("productId", ProblemReply.problem(for: error, log: lanes.context.log)))
             }
         }
-        let skus = Dictionary(uniqueKeysWithValues: zip(names, found))
+        // Strings are equal when Unicode calls them equivalent; SKUs are not, and so are not looked up by name.
+        let byID = Dictionary(zip(names, found), uniquingKeysWith: { first, _ in first })
         var places: [String: Result<Warehouse, Problem>] = [:]
         for id in Set(rows.map(\.adjustment.warehouse)) where call.asksWarehouses {
             do { places[id] = .success(try await warehouses.require(id)) } catch {
@@ -164,7 +181,9 @@ final class BulkAdjuster {
             }
         }
         return rows.map { row in
-            switch (skus[row.adjustment.product]!, places[row.adjustment.warehouse]) {
+            let name = row.adjustment.product
+            let sku = catalogue.known(name).map { .success($0) } ?? byID[name] ?? .failure(Catalogue.unknown(name))
+            switch (sku, places[row.adjustment.warehouse]) {
             case (.failure(let problem), _), (_, .failure(let problem)?): return .failure(problem)
             case (.success(let sku), .success(let warehouse)?):
                 do throws(Problem) { try warehouse.mayTake(row.adjustment) } catch { return .failure(error) }

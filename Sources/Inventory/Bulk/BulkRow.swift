@@ -35,23 +35,7 @@ struct BulkRow: Sendable, Equatable {
         self.init(index: index, try Adjustment(parts[1], named: true), bulk: bulk)
     }
 
-    var json: JSONValue { .array([.int(index), adjustment.json]) }
-}
-
-/// Why a row of a bulk was not done.
-struct BulkRowError: Sendable {
-    var index: Int
-    var problem: Problem
-    /// The row as it was sent, where it is at hand.
-    var row: JSONValue?
-
-    var json: JSONValue {
-        var members: [JSONValue.Member] = [.init("index", .int(index))]
-        if let row { members.append(.init("adjustment", row)) }
-        members.append(.init("error", .string(problem.detail)))
-        if let field = problem.field { members.append(.init("field", .string(field))) }
-        return .object(members)
-    }
+    static func json(_ row: BulkRequest.Row) -> JSONValue { .array([.int(row.index), row.adjustment.json]) }
 }
 
 extension Adjustment {

@@ -6,7 +6,6 @@ import Services
 final class BulkRunner {
     private let store: BulkStore
     private let adjuster: BulkAdjuster
-    private let reader: StockReader
     private var isStopped = false
     private static let pauseUs: Int64 = 500_000
     /// How long a request waits for its bulk.
@@ -15,7 +14,6 @@ final class BulkRunner {
     init(store: BulkStore, adjuster: BulkAdjuster) {
         self.store = store
         self.adjuster = adjuster
-        reader = StockReader(lanes: adjuster.lanes)
     }
 
     func start() {
@@ -78,7 +76,7 @@ final class BulkRunner {
 
     /// What the rows' own call is.
     func call(_ bulk: BulkState) -> BulkAdjuster.Call {
-        BulkAdjuster.Call(actor: bulk.actor, key: bulk.key, keptMs: BulkState.keptMs)
+        BulkAdjuster.Call(actor: bulk.actor, key: bulk.key, keptMs: BulkState.keptMs, isFinal: true)
     }
 
     private func apply(_ bulk: BulkState) async throws -> Bool {
@@ -101,30 +99,10 @@ final class BulkRunner {
 
     /// Tries out what all rows of an atomic bulk would make of the stock as it is.
     private func check(_ bulk: BulkState) async throws -> Bool {
-        var levels: [SKU: [String: StockLevels]] = [:]
-        var errors: [BulkRowError] = []
+        let trial = BulkTrial(adjuster: adjuster)
+        var errors = RowErrors()
         for chunk in 0..<bulk.chunks where !isStopped {
-            let rows = try await store.rows(bulk.id, chunk: chunk)
-            let targets = await adjuster.targets(rows, call(bulk))
-            let skus = Set(targets.compactMap { try? $0.get() }).filter { levels[$0] == nil }
-            let found = try await together(Array(skus), on: store.context.loop) { [reader] sku in
-                (sku, try await reader.read(sku))
-            }
-            for (sku, stock) in found where stock != nil { levels[sku] = stock?.byWarehouse ?? [:] }
-            for (row, target) in zip(rows, targets) {
-                do throws(Problem) {
-                    let sku = try target.get()
-                    guard var places = levels[sku] else {
-                        var unknown = Catalogue.unknown(sku.text)
-                        unknown.field = "productId"
-                        throw unknown
-                    }
-                    var level = places[row.adjustment.warehouse] ?? StockLevels()
-                    level.quantity = try row.adjustment.after(level)
-                    places[row.adjustment.warehouse] = level
-                    levels[sku] = places
-                } catch { errors.append(BulkRowError(index: row.index, problem: error)) }
-            }
+            errors = errors + (try await trial.judge(store.rows(bulk.id, chunk: chunk), call(bulk)))
             try await store.renew(bulk.id)
         }
         guard !isStopped else { return false }
@@ -132,7 +110,7 @@ final class BulkRunner {
             bulk.id,
             .init(
                 from: .checking, fromPlace: 0, to: errors.isEmpty ? .running : .failed, place: 0, failed: errors.count,
-                errors: Array(errors.prefix(1000))))
+                errors: errors))
     }
 
     // MARK: Undoing
@@ -184,39 +162,16 @@ final class BulkRunner {
         return true
     }
 
-    private static func errors(_ rows: [BulkRow], _ outcomes: [BulkAdjuster.Outcome]) -> [BulkRowError] {
-        zip(rows, outcomes).compactMap { row, outcome in
-            guard case .failed(let problem) = outcome else { return nil }
-            return BulkRowError(index: row.index, problem: problem)
+    private static func errors(_ rows: [BulkRow], _ outcomes: [BulkAdjuster.Outcome]) -> RowErrors {
+        var errors = RowErrors()
+        for case (let row, .failed(let problem)) in zip(rows, outcomes) {
+            errors.add(RowError(row.index, problem, row: row.adjustment.json))
         }
+        return errors
     }
 
     static func change(_ outcome: BulkAdjuster.Outcome) -> Int? {
         guard case .done(let result, _, _) = outcome else { return nil }
         return result.levels.quantity - result.previous
-    }
-}
-
-extension Adjustment {
-    /// What a quantity becomes by it, as movements.lua judges.
-    func after(_ levels: StockLevels) throws(Problem) -> Int {
-        if let expected, expected != levels.quantity {
-            throw Problem(.conflict, "there are \(levels.quantity), not the expected \(expected)", field: "expected")
-        }
-        let after =
-            switch kind {
-            case .add: levels.quantity + quantity
-            case .subtract: levels.quantity - quantity
-            case .set: quantity
-            }
-        guard after <= ReservationDraft.largestQuantity else {
-            throw Problem(.conflict, "there would be more than can be counted", field: "quantity")
-        }
-        guard after >= levels.reserved else {
-            throw Problem(
-                .conflict, "of \(levels.quantity) there, \(levels.reserved) are reserved: fewer can't be left",
-                field: "quantity")
-        }
-        return after
     }
 }

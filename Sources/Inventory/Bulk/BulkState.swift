@@ -33,6 +33,8 @@ struct BulkState: Sendable {
     var actor = ""
     /// The key that its request came with.
     var key: String?
+    /// Whether its request did it before the answer; else it is of the background.
+    var isOfRequest = false
     /// ms since 1970.
     var createdMs = 0
     var endedMs: Int?
@@ -63,6 +65,7 @@ struct BulkState: Sendable {
         kept = int("kept")
         actor = fields["actor"] ?? ""
         key = fields["key"]
+        isOfRequest = fields["request"] == "1"
         createdMs = int("created")
         endedMs = fields["ended"].flatMap { Int($0) }
     }
@@ -73,7 +76,7 @@ struct BulkState: Sendable {
             "status", status.rawValue, "mode", isAtomic ? "atomic" : "partial", "total", String(total), "chunks",
             String(chunks), "place", String(place), "successful", String(successful), "failed", String(failed),
             "undone", "0", "kept", "0", "actor", actor,
-        ] + (key.map { ["key", $0] } ?? [])
+        ] + (key.map { ["key", $0] } ?? []) + (isOfRequest ? ["request", "1"] : [])
     }
 
     /// As the API shows it.
@@ -92,6 +95,7 @@ struct BulkState: Sendable {
         members.append(.init("createdAt", .string(HoldJSON.time(createdMs).rfc3339)))
         if let endedMs { members.append(.init("endedAt", .string(HoldJSON.time(endedMs).rfc3339))) }
         members.append(.init("errors", .array(errors)))
+        if failed > errors.count { members.append(.init("errorsNotTold", .int(failed - errors.count))) }
         return .object(members)
     }
 }

@@ -1,4 +1,5 @@
 import Bytes
+import EventLoops
 import JSON
 import Redis
 import Services
@@ -18,12 +19,13 @@ final class BulkStore {
         var failed = 0
         /// Whether the counts are of rows that were undone.
         var undoes = false
-        var errors: [BulkRowError] = []
+        var errors = RowErrors()
     }
 
     let context: ServiceContext
     let keys: StockKeys
     private static let budgetUs: Int64 = 5_000_000
+    private static let chunksAtOnce = 8
     /// For how long rows wait for their bulk, should their writer die.
     private static let looseMs = 3_600_000
     /// How long a process may be silent before another one goes on.
@@ -38,40 +40,58 @@ final class BulkStore {
 
     /// Writes a bulk down, once; a repeated one finds it as it is.
     /// - Parameters:
-    ///   - changes: of each chunk, where it has been done already.
+    ///   - request: what it was asked for, whose parts are let go as they are written.
+    ///   - changes: of each row, where it has been done already.
+    ///   - errors: of rows that are done already, beside those of the request.
     ///   - isTaken: whether the caller is at it from then on, as after `take`.
     /// - Returns: whether it was written now.
     @discardableResult
     func open(
-        _ bulk: BulkState, _ rows: [BulkRow], errors: [BulkRowError], changes: [Int?]? = nil, isTaken: Bool = false
+        _ bulk: BulkState, _ request: consuming BulkRequest, changes: [Int?]? = nil, errors: RowErrors = RowErrors(),
+        isTaken: Bool = false
     ) async throws -> Bool {
         var bulk = bulk
-        let size = BulkState.rowsPerChunk
-        bulk.chunks = (rows.count + size - 1) / size
-        let (rowsKey, changesKey) = (keys.bulkRows(bulk.id), keys.bulkChanges(bulk.id))
-        for chunk in 0..<bulk.chunks {
-            let range = chunk * size..<min(rows.count, (chunk + 1) * size)
-            let text = JSONValue.array(rows[range].map(\.json)).text()
-            _ = try await send(["HSET", rowsKey, String(chunk), text], rowsKey)
-            if let changes {
-                _ = try await send(
-                    ["HSET", changesKey, String(chunk), BulkStore.text(Array(changes[range]))], changesKey)
-            }
-        }
-        for key in [rowsKey, changesKey] { _ = try await send(["PEXPIRE", key, String(BulkStore.looseMs)], key) }
+        bulk.chunks = request.chunks.count
+        let told = (request.errors + errors).list.map { $0.json("index").text() }
+        try await writeRows(bulk.id, request.chunks, changes)
         // Whoever finds it due before it is there forgets it; the second announcement brings it back.
         if isTaken {
             try await hold(bulk.id)
         } else if !bulk.status.isEnd {
             try await announce(bulk.id, inMs: 5000)
         }
-        let reply = try await run(bulk.id, ["open"] + bulk.fields)
-        if reply == "done", !errors.isEmpty {
-            let key = keys.bulkErrors(bulk.id)
-            _ = try await send(["RPUSH", key] + errors.prefix(1000).map { $0.json.text() }, key)
-        }
+        let reply = try await run(bulk.id, ["open", String(bulk.fields.count)] + bulk.fields + told)
         if !isTaken, !bulk.status.isEnd { try await announce(bulk.id, inMs: 0) }
         return reply == "done"
+    }
+
+    private func writeRows(_ id: String, _ chunks: consuming [[BulkRequest.Row]], _ changes: [Int?]?) async throws {
+        let (rowsKey, changesKey) = (keys.bulkRows(id), keys.bulkChanges(id))
+        var slices = WorkSlices(context.loop)
+        var rest = changes.map { $0[...] }
+        let count = chunks.count
+        // A few parts of a large bulk leave together; all of them would be too much for one reply's time. Each is let go at
+        // once: to free a hundred thousand rows takes long, too.
+        for start in stride(from: 0, to: count, by: BulkStore.chunksAtOnce) {
+            var rows = ["HSET", rowsKey]
+            var done = ["HSET", changesKey]
+            for number in start..<min(count, start + BulkStore.chunksAtOnce) {
+                let chunk = chunks.removeFirst()
+                let texts = JSONList()
+                for row in chunk {
+                    texts.append(BulkRow.json(row))
+                    await slices.pauseIfLong()
+                }
+                rows += [String(number), texts.end().string]
+                if let own = rest?.prefix(chunk.count) { done += [String(number), BulkStore.text(own)] }
+                rest = rest?.dropFirst(chunk.count)
+            }
+            let commands = changes == nil ? [rows] : [rows, done]
+            _ = try await together(commands, on: context.loop) { [self] in try await send($0, $0[1]) }
+        }
+        _ = try await together([rowsKey, changesKey], on: context.loop) { [self] key in
+            try await send(["PEXPIRE", key, String(BulkStore.looseMs)], key)
+        }
     }
 
     func announce(_ id: String, inMs ms: Int) async throws {
@@ -89,8 +109,14 @@ final class BulkStore {
     /// The first errors, as they are shown.
     func errors(_ id: String) async throws -> [JSONValue] {
         let key = keys.bulkErrors(id)
-        let texts = try await send(["LRANGE", key, "0", "999"], key).strings ?? []
-        return try texts.map { try $0.withByteView { try JSONValue(parsing: $0) } }
+        let texts = try await send(["LRANGE", key, "0", String(RowErrors.most - 1)], key).strings ?? []
+        var slices = WorkSlices(context.loop)
+        var errors: [JSONValue] = []
+        for text in texts {
+            errors.append(try text.withByteView { try JSONValue(parsing: $0) })
+            await slices.pauseIfLong()
+        }
+        return errors
     }
 
     func rows(_ id: String, chunk: Int) async throws -> [BulkRow] {
@@ -98,7 +124,13 @@ final class BulkStore {
         let reply = try await send(["HGET", key, String(chunk)], key)
         guard let text = reply.string, case .array(let rows) = try text.withByteView({ try JSONValue(parsing: $0) })
         else { throw RedisError.unexpectedReply("rows") }
-        return try rows.map { try BulkRow($0, bulk: id) }
+        var slices = WorkSlices(context.loop)
+        var read: [BulkRow] = []
+        for row in rows {
+            read.append(try BulkRow(row, bulk: id))
+            await slices.pauseIfLong()
+        }
+        return read
     }
 
     /// What the rows of a chunk changed; nil for one that was not done, none at all for a chunk that was not.
@@ -108,7 +140,7 @@ final class BulkStore {
         return text.split(separator: " ").map { Int($0) }
     }
 
-    private static func text(_ changes: [Int?]) -> String {
+    private static func text(_ changes: some Sequence<Int?>) -> String {
         changes.map { $0.map { String($0) } ?? "-" }.joined(separator: " ")
     }
 
@@ -125,7 +157,7 @@ final class BulkStore {
                 "step", step.from.rawValue, step.fromPlace.map { String($0) } ?? "", step.to.rawValue,
                 String(step.place), step.changes.map { String($0.chunk) } ?? "",
                 step.changes.map { BulkStore.text($0.1) } ?? "",
-            ] + counts + step.errors.map { $0.json.text() }
+            ] + counts + step.errors.list.map { $0.json("index").text() }
         return try await run(id, arguments) == "done"
     }
 

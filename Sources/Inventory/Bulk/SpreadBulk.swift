@@ -7,8 +7,8 @@ import Services
 struct SpreadBulk {
     enum Result {
         case done(id: String, rows: [BulkRow], outcomes: [BulkAdjuster.Outcome])
-        /// Nothing of it is left.
-        case refused([BulkRowError])
+        /// Nothing of it is left; the errors as they are kept.
+        case refused([JSONValue])
     }
 
     let adjuster: BulkAdjuster
@@ -16,7 +16,7 @@ struct SpreadBulk {
     let runner: BulkRunner
 
     /// - Parameter id: of the request; one that was refused is judged anew under the same one.
-    func adjust(_ id: String, _ rows: [BulkRow], actor: String, key: String?) async throws -> Result {
+    func adjust(_ id: String, _ request: BulkRequest, actor: String, key: String?) async throws -> Result {
         var attempt = 1
         while true {
             // Rows that were undone are known as done under their ids, so each attempt has its own.
@@ -24,31 +24,21 @@ struct SpreadBulk {
             attempt += 1
             let known = try await store.find(name)
             if known?.status == .failed { continue }
-            let own = rows.map { BulkRow(index: $0.index, $0.adjustment, bulk: name) }
+            let own = request.rows(of: name)
             var bulk = BulkState(id: name, status: .checking)
             bulk.isAtomic = true
-            bulk.total = rows.count
+            bulk.total = request.total
             bulk.actor = actor
             bulk.key = key
-            let isTaken = known == nil ? try await store.open(bulk, own, errors: [], isTaken: true) : false
+            let isTaken = known == nil ? try await store.open(bulk, request, isTaken: true) : false
             guard let end = try await runner.seeThrough(name, isTaken: isTaken) else {
                 throw Problem(.internalError, "a bulk that was begun cannot be read")
             }
-            if end.status == .failed { return .refused(try await store.errors(name).compactMap { BulkRowError($0) }) }
+            if end.status == .failed { return .refused(try await store.errors(name)) }
             // Each row finds itself done.
             let outcomes = await adjuster.apply(own, runner.call(end))
             for case .failed(let problem) in outcomes { throw problem }
             return .done(id: name, rows: own, outcomes: outcomes)
         }
-    }
-}
-
-extension BulkRowError {
-    /// - Parameter json: as it is kept.
-    fileprivate init?(_ json: JSONValue) {
-        guard case .int(let index)? = json["index"], case .string(let detail)? = json["error"] else { return nil }
-        var problem = Problem(.conflict, detail)
-        if case .string(let field)? = json["field"] { problem.field = field }
-        self.init(index: index, problem: problem)
     }
 }

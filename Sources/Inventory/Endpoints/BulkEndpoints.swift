@@ -1,19 +1,19 @@
 import Digests
+import EventLoops
 import HTTP
 import JSON
 import Services
 
 /// `/api/inventory/bulk-adjust`: many adjustments in one request.
 final class BulkEndpoints {
-    private enum Mode: String, CaseIterable { case partial, atomic }
-
     private let adjuster: BulkAdjuster
     private let store: BulkStore
     private let spread: SpreadBulk
     private static let bodyLimit = 32 << 20
     /// So many are done before the answer; more in the background.
     private static let mostAtOnce = 1000
-    private static let most = 100_000
+    /// For how long a row is known under a key: longer than the key, so that whoever comes again with it finds the row.
+    private static let keptMs = IdempotencyKey.keptMs + 3_600_000
 
     init(adjuster: BulkAdjuster, store: BulkStore, runner: BulkRunner) {
         self.adjuster = adjuster
@@ -35,100 +35,143 @@ final class BulkEndpoints {
     }
 
     private func adjust(_ exchange: Exchange, _ caller: Caller) async throws {
-        let key = try IdempotencyKey(exchange, caller: caller)
-        var fields = try Fields(exchange.jsonBody())
-        let mode = try fields.word("mode", Mode.self) ?? .partial
-        let sent = try fields.array("adjustments", maxCount: BulkEndpoints.most).required("adjustments")
-        guard !sent.isEmpty else { throw Problem.field("adjustments", "must not be empty") }
-        try fields.finish()
-        let id = key.map { String($0.name.prefix(StockID.digits)) } ?? RandomID.hex(bytes: StockID.digits / 2)
-        let (rows, errors) = BulkEndpoints.parse(sent, bulk: id)
-        try await KeyClaims.claim(key, adjuster.lanes.keys, adjuster.lanes.context.redis)
-        if sent.count > BulkEndpoints.mostAtOnce {
-            guard mode == .partial || errors.isEmpty else { return refuse(errors, to: exchange) }
-            return try await begin(id, mode, sent.count, rows, errors, caller, to: exchange)
-        }
+        let key = try await IdempotencyKey.ofLargeBody(exchange, caller: caller)
+        let request = try await exchange.jsonBodyOffLoop { try BulkRequest($0) }
+        let own = RandomID.hex(bytes: StockID.digits / 2)
+        let id = try await KeyClaims.id(key, own: own, adjuster.lanes.keys, adjuster.lanes.context.redis)
         var call = BulkAdjuster.Call(actor: caller.name)
         call.key = exchange.header("idempotency-key")?.string
-        call.request = key.map { String($0.bodyDigest.prefix(16)) }
-        if key != nil { call.keptMs = IdempotencyKey.keptMs }
-        if mode == .atomic {
-            guard errors.isEmpty else { return refuse(errors, to: exchange) }
-            if await adjuster.isSpread(rows, call) {
-                switch try await spread.adjust(id, rows, actor: caller.name, key: call.key) {
-                case .done(let id, let rows, let outcomes): answer(id, rows, outcomes, [], sent, to: exchange)
-                case .refused(let errors):
-                    refuse(
-                        errors.map { BulkRowError(index: $0.index, problem: $0.problem, row: sent[$0.index]) },
-                        to: exchange)
-                }
-                return
-            }
-            let outcomes = try await adjuster.applyTogether(rows, call)
-            let failures = BulkEndpoints.errors(rows, outcomes, sent)
-            guard failures.isEmpty else { return refuse(failures, to: exchange) }
-            let done = outcomes.compactMap { $0 }
-            await record(id, mode, sent.count, rows, done, caller)
-            return answer(id, rows, done, [], sent, to: exchange)
+        guard request.total <= BulkEndpoints.mostAtOnce else {
+            return try await begin(id, request, call, to: exchange)
         }
+        if key != nil {
+            call.keptMs = BulkEndpoints.keptMs
+            if try await answerAgain(id, request, call, to: exchange) { return }
+        }
+        switch request.mode {
+        case .partial: try await doEach(id, request, call, to: exchange)
+        case .atomic: try await doTogether(id, request, call, to: exchange)
+        }
+    }
+
+    private func doEach(
+        _ id: String, _ request: BulkRequest, _ call: BulkAdjuster.Call, to exchange: Exchange
+    ) async throws {
+        var call = call
+        // Whoever comes again with the key gets the same answer: what failed then is not done later.
+        call.isFinal = call.key != nil
+        let rows = request.rows(of: id)
         let outcomes = await adjuster.apply(rows, call)
-        await record(id, mode, sent.count, rows, outcomes, caller)
-        answer(id, rows, outcomes, errors, sent, to: exchange)
+        let isFirst = try await record(id, request, rows, outcomes, call)
+        // Where the same request was faster, its word counts.
+        if !isFirst, try await answerAgain(id, request, call, to: exchange) { return }
+        await answer(id, rows, outcomes, request.errors, to: exchange)
     }
 
-    private static func parse(_ sent: [JSONValue], bulk: String) -> ([BulkRow], [BulkRowError]) {
-        var rows: [BulkRow] = []
-        var errors: [BulkRowError] = []
-        for (i, value) in sent.enumerated() {
-            do throws(Problem) {
-                rows.append(BulkRow(index: i, try Adjustment(value, named: true), bulk: bulk))
-            } catch { errors.append(BulkRowError(index: i, problem: error, row: value)) }
+    private func doTogether(
+        _ id: String, _ request: BulkRequest, _ call: BulkAdjuster.Call, to exchange: Exchange
+    ) async throws {
+        let rows = request.rows(of: id)
+        let isSpread = await adjuster.isSpread(rows, call)
+        if isSpread, request.errors.isEmpty {
+            switch try await spread.adjust(id, request, actor: call.actor, key: call.key) {
+            case .done(let id, let rows, let outcomes): await answer(id, rows, outcomes, RowErrors(), to: exchange)
+            case .refused(let errors): refuse(errors.count, errors, to: exchange)
+            }
+            return
         }
-        return (rows, errors)
+        if isSpread { return try await refuse(request, call, to: exchange) }
+        let outcomes = try await adjuster.applyTogether(rows, call, isTrial: !request.errors.isEmpty)
+        let done = outcomes.compactMap { $0 }
+        let errors = request.errors + BulkEndpoints.errors(zip(rows, outcomes))
+        guard errors.isEmpty, done.count == rows.count else {
+            return refuse(errors.count, errors.list.map { $0.json("index") }, to: exchange)
+        }
+        _ = try await record(id, request, rows, done, call)
+        await answer(id, rows, done, RowErrors(), to: exchange)
     }
 
-    private static func errors(
-        _ rows: [BulkRow], _ outcomes: [BulkAdjuster.Outcome?], _ sent: [JSONValue]
-    ) -> [BulkRowError] {
-        zip(rows, outcomes).compactMap { row, outcome in
-            guard case .failed(let problem)? = outcome else { return nil }
-            return BulkRowError(index: row.index, problem: problem, row: sent[row.index])
+    private static func errors(_ done: some Sequence<(BulkRow, BulkAdjuster.Outcome?)>) -> RowErrors {
+        var errors = RowErrors()
+        for case (let row, .failed(let problem)?) in done {
+            errors.add(RowError(row.index, problem, row: row.adjustment.json))
+        }
+        return errors
+    }
+
+    // MARK: Again
+
+    /// Answers a request that was answered before under its key, from what was written down of it.
+    /// - Returns: false where nothing was.
+    private func answerAgain(
+        _ id: String, _ request: BulkRequest, _ call: BulkAdjuster.Call, to exchange: Exchange
+    ) async throws -> Bool {
+        // One that failed was over several slots, and is tried anew under another id.
+        guard let bulk = try await store.find(id), bulk.isOfRequest else { return false }
+        var changes: [Int?] = []
+        for chunk in 0..<bulk.chunks { changes += try await store.changes(id, chunk: chunk) }
+        let rows = zip(request.rows(of: id), changes).compactMap { $1 == nil ? nil : $0 }
+        var call = call
+        // Each finds itself done, also where nothing may be added any more.
+        call.asksWarehouses = false
+        let outcomes = await adjuster.apply(rows, call)
+        await answer(id, rows, outcomes, told: try await store.errors(id), failed: bulk.failed, to: exchange)
+        return true
+    }
+
+    /// Writes down what was done, so that it can be answered again and rolled back.
+    /// - Returns: false where that was done already.
+    /// - Throws: under a key only: nobody could answer the same again.
+    private func record(
+        _ id: String, _ request: BulkRequest, _ rows: [BulkRow], _ outcomes: [BulkAdjuster.Outcome],
+        _ call: BulkAdjuster.Call
+    ) async throws -> Bool {
+        let changes = outcomes.map(BulkRunner.change)
+        var bulk = BulkState(id: id, status: .completed)
+        bulk.isAtomic = request.mode == .atomic
+        bulk.total = request.total
+        bulk.successful = changes.count { $0 != nil }
+        bulk.failed = request.total - bulk.successful
+        bulk.actor = call.actor
+        bulk.place = request.chunks.count
+        bulk.isOfRequest = true
+        do {
+            return try await store.open(
+                bulk, request, changes: changes, errors: BulkEndpoints.errors(zip(rows, outcomes.map(Optional.some))))
+        } catch  where call.key == nil {
+            store.context.log.warning(
+                "a bulk can't be rolled back", ["bulk": .string(id), "error": .string("\(error)")])
+            return true
         }
     }
 
     // MARK: In the background
 
     private func begin(
-        _ id: String, _ mode: Mode, _ total: Int, _ rows: [BulkRow], _ errors: [BulkRowError], _ caller: Caller,
-        to exchange: Exchange
+        _ id: String, _ request: consuming BulkRequest, _ call: BulkAdjuster.Call, to exchange: Exchange
     ) async throws {
-        var bulk = BulkState(id: id, status: mode == .atomic ? .checking : .running)
-        bulk.isAtomic = mode == .atomic
-        bulk.total = total
-        bulk.failed = errors.count
-        bulk.actor = caller.name
-        if try await store.find(id) == nil { try await store.open(bulk, rows, errors: errors) }
+        let isAtomic = request.mode == .atomic
+        guard !isAtomic || request.errors.isEmpty else { return try await refuse(request, call, to: exchange) }
+        var bulk = BulkState(id: id, status: isAtomic ? .checking : .running)
+        bulk.isAtomic = isAtomic
+        bulk.total = request.total
+        bulk.failed = request.errors.count
+        bulk.actor = call.actor
+        bulk.key = call.key
+        if try await store.find(id) == nil { try await store.open(bulk, request) }
         guard let made = try await store.find(id) else { throw BulkEndpoints.missing(id) }
         reply(202, made, errors: [], to: exchange)
     }
 
-    /// Writes down what was changed, so that it can be rolled back. It stands without this too.
-    private func record(
-        _ id: String, _ mode: Mode, _ total: Int, _ rows: [BulkRow], _ outcomes: [BulkAdjuster.Outcome],
-        _ caller: Caller
-    ) async {
-        let changes = outcomes.map(BulkRunner.change)
-        var bulk = BulkState(id: id, status: .completed)
-        bulk.isAtomic = mode == .atomic
-        bulk.total = total
-        bulk.successful = changes.count { $0 != nil }
-        bulk.failed = total - bulk.successful
-        bulk.actor = caller.name
-        bulk.place = (rows.count + BulkState.rowsPerChunk - 1) / BulkState.rowsPerChunk
-        do { try await store.open(bulk, rows, errors: [], changes: changes) } catch {
-            store.context.log.warning(
-                "a bulk can't be rolled back", ["bulk": .string(id), "error": .string("\(error)")])
+    /// Refuses an atomic bulk of which some rows could not be read, with those that could not be done either.
+    private func refuse(_ request: BulkRequest, _ call: BulkAdjuster.Call, to exchange: Exchange) async throws {
+        let trial = BulkTrial(adjuster: adjuster)
+        var errors = request.errors
+        for chunk in request.chunks {
+            let rows = chunk.map { BulkRow(index: $0.index, $0.adjustment, bulk: "") }
+            errors = errors + (try await trial.judge(rows, call))
         }
+        refuse(errors.count, errors.list.map { $0.json("index") }, to: exchange)
     }
 
     private func rollBack(_ exchange: Exchange) async throws {
@@ -168,11 +211,20 @@ final class BulkEndpoints {
     // MARK: Answers
 
     private func answer(
-        _ id: String, _ rows: [BulkRow], _ outcomes: [BulkAdjuster.Outcome], _ unread: [BulkRowError],
-        _ sent: [JSONValue],
+        _ id: String, _ rows: [BulkRow], _ outcomes: [BulkAdjuster.Outcome], _ unread: RowErrors, to exchange: Exchange
+    ) async {
+        let errors = unread + BulkEndpoints.errors(zip(rows, outcomes.map(Optional.some)))
+        await answer(
+            id, rows, outcomes, told: errors.list.map { $0.json("index") }, failed: errors.count, to: exchange)
+    }
+
+    private func answer(
+        _ id: String, _ rows: [BulkRow], _ outcomes: [BulkAdjuster.Outcome], told: [JSONValue], failed: Int,
         to exchange: Exchange
-    ) {
-        var results: [JSONValue] = []
+    ) async {
+        let results = JSONList()
+        let errors = JSONList()
+        var slices = WorkSlices(store.context.loop)
         for (row, outcome) in zip(rows, outcomes) {
             guard case .done(let result, let sku, let productID) = outcome else { continue }
             results.append(
@@ -180,19 +232,30 @@ final class BulkEndpoints {
                     [.init("index", .int(row.index))]
                         + row.adjustment.members(
                             result, id: StockID(sku: sku, suffix: row.id), sku: sku, productID: productID)))
+            await slices.pauseIfLong()
         }
-        let errors = (unread + BulkEndpoints.errors(rows, outcomes, sent)).sorted { $0.index < $1.index }
-        exchange.reply(
-            200,
-            json: .object([
-                .init("id", .string(id)), .init("successful", .int(results.count)), .init("failed", .int(errors.count)),
-                .init("results", .array(results)), .init("errors", .array(errors.map(\.json))),
-            ]))
+        for error in told {
+            errors.append(error)
+            await slices.pauseIfLong()
+        }
+        exchange.beginReply(200)
+        exchange.finishReply(contentType: "application/json") { body in
+            var json = JSONWriter(body)
+            json.beginObject()
+            json.field("id", id)
+            json.field("successful", results.count)
+            json.field("failed", failed)
+            json.key("results")
+            json.raw(results.end())
+            json.key("errors")
+            json.raw(errors.end())
+            json.endObject()
+        }
     }
 
     /// Nothing was done, for the reasons that are given.
-    private func refuse(_ errors: [BulkRowError], to exchange: Exchange) {
-        let detail = "nothing was changed: \(errors.count) of the adjustments can't be made"
+    private func refuse(_ count: Int, _ errors: [JSONValue], to exchange: Exchange) {
+        let detail = "nothing was changed: \(count) of the adjustments can't be made"
         exchange.beginReply(409)
         exchange.addHeader("Cache-Control", "no-store")
         exchange.finishReply(contentType: "application/problem+json") { body in
@@ -200,11 +263,12 @@ final class BulkEndpoints {
             json.beginObject()
             ProblemReply.writeFields(Problem(.conflict, detail), to: &json)
             json.field("successful", 0)
-            json.field("failed", errors.count)
+            json.field("failed", count)
             json.beginArray("results")
             json.endArray()
+            if count > errors.count { json.field("errorsNotTold", count - errors.count) }
             json.key("errors")
-            JSONValue.array(errors.map(\.json)).write(to: body)
+            JSONValue.array(errors).write(to: body)
             json.endObject()
         }
     }

@@ -25,7 +25,7 @@ final class CountEndpoints {
             let product = try fields.string("productId", max: 64).required("productId")
             let warehouse = try fields.string("warehouseId", max: 64).required("warehouseId")
             let counted = try fields.int("counted", in: 0...ReservationDraft.largestQuantity).required("counted")
-            let reason = try fields.string("reason")
+            let reason = try fields.optionalString("reason")
             let force = try fields.bool("force") ?? false
             try fields.finish()
             let change = Change(

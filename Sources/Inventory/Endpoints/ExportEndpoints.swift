@@ -1,4 +1,5 @@
 import Bytes
+import EventLoops
 import HTTP
 import JSON
 import Services
@@ -21,8 +22,10 @@ final class ExportEndpoints {
         routes.stream("/api/products/export", role: .read) { [unowned self] exchange, _ in
             let format = try TableFormat(exchange, ofBody: false)
             try await export(exchange, format, ProductImporter.names) { [products] skus, buffer in
+                var slices = WorkSlices(exchange.loop)
                 for product in try await products.find(skus).compactMap({ $0 }) {
                     ExportEndpoints.append(product.json, ProductImporter.cells(product), format, to: buffer)
+                    await slices.pauseIfLong()
                 }
             }
         }
@@ -32,9 +35,11 @@ final class ExportEndpoints {
             try await export(exchange, format, ExportEndpoints.stockNames) { [unowned self] skus, buffer in
                 let stocks = try await together(skus, on: products.context.loop) { [reader] in try await reader.read($0)
                 }
+                var slices = WorkSlices(exchange.loop)
                 for (sku, stock) in zip(skus, stocks) {
                     guard let stock else { continue }
                     append(stock, sku, only: only, format, to: buffer)
+                    await slices.pauseIfLong()
                 }
             }
         }
@@ -46,14 +51,14 @@ final class ExportEndpoints {
         let others = stock.byWarehouse.keys.filter { warehouses.set.byID[$0] == nil }.sorted()
         for id in warehouses.set.byPriority.map(\.id) + others where only == nil || only == id {
             let levels = stock.byWarehouse[id] ?? StockLevels()
-            let numbers = [levels.quantity, levels.reserved, levels.available, levels.inTransit].map { String($0) }
+            let numbers = [levels.quantity, levels.reserved, levels.available, levels.inTransit]
             ExportEndpoints.append(
                 .object(InventoryJSON.members(levels, sku: sku, productID: stock.productID, warehouse: id)),
-                [sku.text, stock.productID, id] + numbers, format, to: buffer)
+                [.text(sku.text), .text(stock.productID), .text(id)] + numbers.map { .number($0) }, format, to: buffer)
         }
     }
 
-    private static func append(_ json: JSONValue, _ cells: [String], _ format: TableFormat, to buffer: ByteBuffer) {
+    private static func append(_ json: JSONValue, _ cells: [CSV.Cell], _ format: TableFormat, to buffer: ByteBuffer) {
         switch format {
         case .csv: CSV.append(cells, to: buffer)
         case .ndjson:
@@ -73,7 +78,7 @@ final class ExportEndpoints {
         exchange.addHeader("Cache-Control", "no-store")
         let stream = exchange.beginStream(contentType: format.contentType)
         do {
-            if format == .csv { stream.write { CSV.append(names, to: $0) } }
+            if format == .csv { stream.write { CSV.append(names.map { .text($0) }, to: $0) } }
             while !page.isEmpty, stream.isOpen {
                 let rows = ByteBuffer()
                 try await write(page.compactMap { SKU(code: $0) }, rows)

@@ -1,4 +1,5 @@
 import Digests
+import EventLoops
 import HTTP
 import JSON
 import Services
@@ -34,30 +35,28 @@ final class ImportEndpoints {
         var reader = try TableReader(
             exchange.body, TableFormat(exchange, ofBody: true), ProductImporter.columns)
         var counts = (created: 0, updated: 0, unchanged: 0)
-        var errors = Errors()
+        var errors = RowErrors()
         var waiting: [(line: Int, row: JSONValue)] = []
-        var skus: Set<String> = []
+        var slices = WorkSlices(exchange.loop)
         func take() async {
             for (line, outcome) in zip(waiting.map(\.line), await importer.take(waiting.map(\.row))) {
                 switch outcome {
                 case .created: counts.created += 1
                 case .updated: counts.updated += 1
                 case .unchanged: counts.unchanged += 1
-                case .failed(let problem): errors.add(line, problem)
+                case .failed(let problem): errors.add(RowError(line, problem))
                 }
             }
             waiting = []
-            skus = []
         }
         while let line = reader.next() {
-            switch line.row {
-            case .failure(let problem): errors.add(line.number, problem)
-            case .success(let row):
-                // Rows of one SKU are taken in their order.
-                let sku = ProductImporter.sku(row) ?? ""
-                if waiting.count == ImportEndpoints.rowsAtOnce || skus.contains(sku) { await take() }
-                waiting.append((line.number, row))
-                skus.insert(sku)
+            await slices.pauseIfLong()
+            switch line {
+            case .unfinished: continue
+            case .bad(let line, let fault): errors.add(RowError(line, fault.problem))
+            case .row(let line, let row):
+                waiting.append((line, row))
+                if waiting.count == ImportEndpoints.rowsAtOnce { await take() }
             }
         }
         await take()
@@ -67,66 +66,67 @@ final class ImportEndpoints {
                 [
                     .init("created", .int(counts.created)), .init("updated", .int(counts.updated)),
                     .init("unchanged", .int(counts.unchanged)),
-                ] + errors.members))
+                ] + errors.members("line")))
     }
 
     // MARK: Stock
 
     private func stock(_ exchange: Exchange, _ caller: Caller) async throws {
-        let key = try IdempotencyKey(exchange, caller: caller)
+        let (keys, redis) = (adjuster.lanes.keys, adjuster.lanes.context.redis)
+        let key = try await IdempotencyKey.ofLargeBody(exchange, caller: caller)
         var reader = try TableReader(
             exchange.body, TableFormat(exchange, ofBody: true), ImportEndpoints.stockColumns)
-        try await KeyClaims.claim(key, adjuster.lanes.keys, adjuster.lanes.context.redis)
-        let id = key?.name ?? RandomID.hex(bytes: StockID.digits / 2)
+        let id: String
+        switch try await KeyClaims.begin(key, own: RandomID.hex(bytes: StockID.digits / 2), keys, redis) {
+        case .goOn(let own): id = own
+        case .answered(let status, let body):
+            exchange.beginReply(status)
+            return exchange.finishReply(contentType: "application/json") { $0.append(body) }
+        }
         var call = BulkAdjuster.Call(actor: caller.name)
         call.key = exchange.header("idempotency-key")?.string
-        if key != nil { call.keptMs = IdempotencyKey.keptMs }
+        // Longer than the key is known, so that whoever comes again with it finds each row as it is.
+        if key != nil { call.keptMs = IdempotencyKey.keptMs + 3_600_000 }
+        call.isFinal = key != nil
         var successful = 0
-        var errors = Errors()
+        var errors = RowErrors()
         var waiting: [BulkRow] = []
+        var slices = WorkSlices(exchange.loop)
         func take() async {
             for (row, outcome) in zip(waiting, await adjuster.apply(waiting, call)) {
                 switch outcome {
                 case .done: successful += 1
-                case .failed(let problem): errors.add(row.index, problem)
+                case .failed(let problem): errors.add(RowError(row.index, problem))
                 }
             }
             waiting = []
         }
         while let line = reader.next() {
-            do throws(Problem) {
-                let adjustment = try Adjustment(ImportEndpoints.adjustment(line.row.get()), named: true)
-                waiting.append(BulkRow(index: line.number, adjustment, bulk: id))
-            } catch { errors.add(line.number, error) }
-            if waiting.count == ImportEndpoints.rowsAtOnce { await take() }
+            await slices.pauseIfLong()
+            switch line {
+            case .unfinished: continue
+            case .bad(let line, let fault): errors.add(RowError(line, fault.problem))
+            case .row(let line, let row):
+                do throws(Problem) {
+                    let adjustment = try Adjustment(ImportEndpoints.adjustment(row), named: true)
+                    waiting.append(BulkRow(index: line, adjustment, bulk: id))
+                } catch { errors.add(RowError(line, error)) }
+                if waiting.count == ImportEndpoints.rowsAtOnce { await take() }
+            }
         }
         await take()
-        exchange.reply(200, json: .object([.init("successful", .int(successful))] + errors.members))
+        let answer = JSONValue.object([.init("successful", .int(successful))] + errors.members("line"))
+        if let key { try await KeyClaims.end(key, status: 200, body: answer.text(), keys, redis) }
+        exchange.reply(200, json: answer)
     }
 
     /// A line as an adjustment: `sku` names the product, what is there is set unless it says otherwise.
     private static func adjustment(_ row: JSONValue) -> JSONValue {
         guard case .object(var members) = row else { return row }
-        if let sku = row["sku"] {
+        if let sku = row["sku"], sku != .string("") {
             members = members.filter { $0.key != "sku" && $0.key != "productId" } + [.init("productId", sku)]
         }
         if row["type"] == nil { members.append(.init("type", .string("set"))) }
         return .object(members)
-    }
-}
-
-/// What was not taken of a file.
-private struct Errors {
-    private var count = 0
-    private var list: [TableError] = []
-
-    mutating func add(_ line: Int, _ problem: Problem) {
-        count += 1
-        if list.count < TableError.most { list.append(TableError(line: line, problem: problem)) }
-    }
-
-    var members: [JSONValue.Member] {
-        let sorted = list.sorted { $0.line < $1.line }
-        return [.init("failed", .int(count)), .init("errors", .array(sorted.map(\.json)))]
     }
 }

@@ -1,4 +1,5 @@
 import Bytes
+import EventLoops
 import HTTP
 import JSON
 import Services
@@ -34,15 +35,24 @@ final class LedgerEndpoints {
         let to = try LedgerEndpoints.time(exchange, "to")
         let warehouse = exchange.queryItem("warehouseId")
         let end = try page.newestEntry(to.map { String($0) } ?? "+")
-        let entries = try await ledger.page(sku, from: from, to: end, limit: page.limit)
+        // Nothing is from before 1970, and Redis knows no such time.
+        let entries =
+            to ?? 0 < 0
+            ? [] : try await ledger.page(sku, from: from.map { max(0, $0) }, to: end, limit: page.limit)
+        let list = JSONList()
+        var slices = WorkSlices(exchange.loop)
+        var read = 0
+        while read < entries.count, !list.isFull {
+            let entry = entries[read]
+            if warehouse == nil || entry.warehouse == warehouse { list.append(entry.json(sku)) }
+            read += 1
+            await slices.pauseIfLong()
+        }
         exchange.beginReply(200)
-        if entries.count == page.limit, let last = entries.last {
-            page.addNextLink(last.id, to: exchange, keeping: ["warehouseId", "from"])
+        if read > 0, read < entries.count || entries.count == page.limit {
+            page.addNextLink(entries[read - 1].id, to: exchange, keeping: ["warehouseId", "from"])
         }
-        let chosen = entries.filter { warehouse == nil || $0.warehouse == warehouse }
-        exchange.finishReply(contentType: "application/json") { body in
-            JSONValue.array(chosen.map { $0.json(sku) }).write(to: body)
-        }
+        exchange.finishReply(contentType: "application/json") { $0.append(list.end()) }
     }
 
     /// Counters as the ledger has them beside those that are kept.

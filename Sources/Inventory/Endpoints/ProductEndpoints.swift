@@ -1,5 +1,6 @@
 import Bytes
 import Digests
+import EventLoops
 import HTTP
 import JSON
 import Services
@@ -8,6 +9,7 @@ import Services
 final class ProductEndpoints {
     let store: ProductStore
     private let catalogue: Catalogue
+    private static let readAtOnce = 100
 
     init(store: ProductStore, catalogue: Catalogue) {
         self.store = store
@@ -33,6 +35,8 @@ final class ProductEndpoints {
             let known = try await find(exchange)
             try match.check(known.version)
             let changed = try Product(body, id: known.id, known: known)
+            // What was read and is put back changes nothing, its version neither.
+            if changed.fields == known.fields { return reply(200, known, to: exchange) }
             let isConditional = if case .anything = match { false } else { true }
             let updated = try await store.update(changed, version: isConditional ? known.version : nil)
             reply(200, updated, to: exchange, before: known.version)
@@ -49,16 +53,24 @@ final class ProductEndpoints {
         let page = try Page(exchange)
         let category = exchange.queryItem("category")
         let names = try await store.names(after: try page.place { SKU(code: $0) }?.code, limit: page.limit)
-        var products: [JSONValue] = []
-        for product in try await store.find(names.compactMap { SKU(code: $0) }).compactMap({ $0 })
-        where category == nil || product.category == category {
-            products.append(product.json)
+        let list = JSONList()
+        var slices = WorkSlices(exchange.loop)
+        var read = 0
+        while read < names.count, !list.isFull {
+            let part = names[read..<min(names.count, read + ProductEndpoints.readAtOnce)]
+            let products = try await store.find(part.compactMap { SKU(code: $0) })
+            for product in products {
+                // A name without a product is passed over.
+                if let product, category == nil || product.category == category { list.append(product.json) }
+                await slices.pauseIfLong()
+            }
+            read += part.count
         }
         exchange.beginReply(200)
-        if names.count == page.limit, let last = names.last {
-            page.addNextLink(last, to: exchange, keeping: ["category"])
+        if read > 0, read < names.count || names.count == page.limit {
+            page.addNextLink(names[read - 1], to: exchange, keeping: ["category"])
         }
-        exchange.finishReply(contentType: "application/json") { JSONValue.array(products).write(to: $0) }
+        exchange.finishReply(contentType: "application/json") { $0.append(list.end()) }
     }
 
     private func reply(_ status: Int, _ product: Product, to exchange: Exchange, before: Int? = nil) {

@@ -24,7 +24,7 @@ extension ReservationEndpoints {
             if isConfirm {
                 step.quantity = try fields.int("quantity", in: 1...ReservationDraft.largestQuantity)
             } else {
-                step.reason = try fields.string("reason")
+                step.reason = try fields.optionalString("reason")
             }
             try fields.finish()
         }

@@ -189,12 +189,22 @@ final class ReservationEndpoints {
         guard let order = exchange.queryItem("orderId"), !order.isEmpty else {
             throw Problem.field("orderId", "is required")
         }
-        let ids = try await reader.ids(ofOrder: order)
+        let page = try Page(exchange)
+        let last = try page.place { StockID($0) }?.description
+        let all = try await reader.ids(ofOrder: order).filter { id in
+            last.map { id.description > $0 } ?? true
+        }.sorted { $0.description < $1.description }
+        let ids = Array(all.prefix(page.limit))
         let holds = try await reader.holds(ids, ofOrder: order)
-        let wholes = try await together(ids.filter { $0.sku == nil }, on: exchange.loop) { [orders] id in
+        let wholes = try await inParts(ids.filter { $0.sku == nil }, of: 20, on: exchange.loop) { [orders] id in
             try await orders.find(id)
         }.compactMap { $0 }.filter { $0.orderID == order }
-        exchange.reply(200) { json in
+        exchange.beginReply(200)
+        if all.count > ids.count, let last = ids.last {
+            page.addNextLink(last.description, to: exchange, keeping: ["orderId"])
+        }
+        exchange.finishReply(contentType: "application/json") { body in
+            var json = JSONWriter(body)
             json.beginObject()
             json.beginArray("reservations")
             for whole in wholes { OrderReservations.write(whole, to: &json) }

@@ -22,7 +22,7 @@ enum ReservationParser {
     private static func hasLines(_ body: ByteView) throws -> Bool {
         var reader = JSONReader(body)
         try reader.beginObject()
-        while let key = try reader.nextKey() {
+        while let key = try reader.nextKeyUnchecked() {
             if key == "lines" { return true }
             try reader.skip()
         }
@@ -73,13 +73,13 @@ enum ReservationParser {
                 product = try text(&reader, "productId", longest: 64)
             } else if key == "warehouseId" {
                 try once(1, "warehouseId")
-                warehouse = try text(&reader, "warehouseId", longest: 64)
+                warehouse = try optionalText(&reader, "warehouseId", longest: 64)
             } else if key == "quantity" {
                 try once(2, "quantity")
                 quantity = try int(&reader, "quantity", 1...ReservationDraft.largestQuantity)
             } else if key == "orderId" {
                 try once(3, "orderId")
-                order = try text(&reader, "orderId", longest: 128)
+                order = try optionalText(&reader, "orderId", longest: 128)
             } else if key == "expiresAt" {
                 try once(4, "expiresAt")
                 try end(ReservationDraft.end(text(&reader, "expiresAt", longest: 64)))
@@ -166,6 +166,14 @@ enum ReservationParser {
             throw Problem.field(name, "must not contain control characters")
         }
         return text
+    }
+
+    /// Empty text says that there is none.
+    private static func optionalText(_ reader: inout JSONReader, _ name: String, longest: Int) throws -> String? {
+        let start = reader
+        if try reader.readString().string.isEmpty { return nil }
+        reader = start
+        return try text(&reader, name, longest: longest)
     }
 
     /// Milliseconds, or a length such as `15m`.

@@ -11,9 +11,9 @@ final class StockEventsEndpoint {
     private final class Subscriber {
         let stream: EventStream
         /// The last entry that was sent.
-        var entry: String
+        var entry: StreamID
 
-        init(_ stream: EventStream, entry: String) {
+        init(_ stream: EventStream, entry: StreamID) {
             self.stream = stream
             self.entry = entry
         }
@@ -44,26 +44,24 @@ final class StockEventsEndpoint {
 
     private func subscribe(_ exchange: Exchange) async throws {
         let key = lanes.keys.events
-        var start = "0-0"
+        var start = StreamID(ms: 0, sequence: 0)
         if let header = exchange.header("last-event-id")?.string {
-            guard StreamID(header) != nil else {
+            guard let id = StreamID(header), id.successor != nil else {
                 throw Problem.field("Last-Event-ID", "is not one that was given out")
             }
-            start = header
+            start = id
         } else {
             let reply = try await lanes.context.redis.send(
                 ["XREVRANGE", key, "+", "-", "COUNT", "1"], key: key, budgetUs: StockEventsEndpoint.budgetUs)
             if case .array(let entries) = reply, case .array(let parts)? = entries.first {
-                start = parts.first?.string ?? start
+                start = parts.first?.string.flatMap { StreamID($0) } ?? start
             }
         }
         // Read after the place in the stream, so that nothing lies between the two.
-        var open: [JSONValue] = []
-        for alert in try await alerts.read(from: 0, limit: 1000).0 where alert.status != .resolved {
-            open.append(try await alerts.json(alert))
-        }
+        let active = try await alerts.read(from: 0, limit: 1000).0.filter { $0.status != .resolved }
+        let open = try await together(active, on: exchange.loop) { [alerts] in try await alerts.json($0) }
         let stream = EventStream(exchange)
-        stream.event(id: start, name: "snapshot", data: JSONValue.object([.init("alerts", .array(open))]).text())
+        stream.event(id: start.text, name: "snapshot", data: JSONValue.object([.init("alerts", .array(open))]).text())
         let subscriber = Subscriber(stream, entry: start)
         let identity = ObjectIdentifier(subscriber)
         subscribers[identity] = subscriber
@@ -79,14 +77,15 @@ final class StockEventsEndpoint {
     /// Sends what is new; returns how many entries that was.
     private func send(to subscriber: Subscriber) async -> Int {
         let key = lanes.keys.events
-        let command = ["XRANGE", key, "(" + subscriber.entry, "+", "COUNT", "100"]
+        guard let next = subscriber.entry.successor else { return 0 }
+        let command = ["XRANGE", key, next.text, "+", "COUNT", "100"]
         guard case .array(let entries)? = try? await lanes.context.redis.send(command, key: key, budgetUs: 1_000_000)
         else { return 0 }
         for entry in entries {
-            guard case .array(let parts) = entry, let id = parts.first?.string, let fields = parts.last?.strings else {
-                continue
-            }
-            subscriber.stream.event(id: id, name: "change", data: fields.last ?? "")
+            guard case .array(let parts) = entry, let id = parts.first?.string.flatMap({ StreamID($0) }),
+                let fields = parts.last?.strings
+            else { continue }
+            subscriber.stream.event(id: id.text, name: "change", data: fields.last ?? "")
             subscriber.entry = id
         }
         return entries.count

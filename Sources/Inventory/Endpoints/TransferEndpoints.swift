@@ -45,7 +45,7 @@ final class TransferEndpoints {
         let from = try fields.string("fromWarehouseId", max: 64).required("fromWarehouseId")
         let to = try fields.string("toWarehouseId", max: 64).required("toWarehouseId")
         let quantity = try fields.int("quantity", in: 1...ReservationDraft.largestQuantity).required("quantity")
-        let reason = try fields.string("reason")
+        let reason = try fields.optionalString("reason")
         try fields.finish()
         if from == to { throw Problem.field("toWarehouseId", "must be another warehouse") }
         let sku = try await catalogue.sku(product)
@@ -93,7 +93,7 @@ final class TransferEndpoints {
             var fields = try Fields(exchange.jsonBody())
             if status == .received { arrived = try fields.int("quantity", in: 0...ReservationDraft.largestQuantity) }
             if let arrived { operation.append(.init("n", .int(arrived))) }
-            if let reason = try fields.string("reason") { operation.append(.init("reason", .string(reason))) }
+            if let reason = try fields.optionalString("reason") { operation.append(.init("reason", .string(reason))) }
             try fields.finish()
         }
         let reply = try await lanes.perform(.object(operation), on: sku, drains: status == .cancelled)

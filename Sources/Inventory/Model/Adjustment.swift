@@ -26,7 +26,7 @@ struct Adjustment: Sendable, Equatable {
         let least = kind == .set ? 0 : 1
         quantity = try fields.int("quantity", in: least...ReservationDraft.largestQuantity)
             .required(fields.name("quantity"))
-        reason = try fields.string("reason")
+        reason = try fields.optionalString("reason")
         expected = try fields.int("expected", in: 0...ReservationDraft.largestQuantity)
         try fields.finish()
     }
@@ -36,15 +36,17 @@ struct Adjustment: Sendable, Equatable {
     ///   - id: 20 hex digits; under one id it is done once.
     ///   - keptMs: for how long a repeated one is known.
     ///   - ledgerType: what the ledger calls it; nil: `adjust`.
+    ///   - isFinal: whether a refusal is remembered, too.
     func operation(
         id: String, actor: String, key: String? = nil, request: String? = nil, keptMs: Int = 60_000,
-        ledgerType: String? = nil
+        ledgerType: String? = nil, isFinal: Bool = false
     ) -> JSONValue {
         var members: [JSONValue.Member] = [
             .init("op", .string("adjust")), .init("id", .string(id)), .init("w", .string(warehouse)),
             .init("type", .string(kind.rawValue)), .init("n", .int(quantity)), .init("actor", .string(actor)),
             .init("keepMs", .int(keptMs)),
         ]
+        if isFinal { members.append(.init("final", .bool(true))) }
         if let ledgerType { members.append(.init("kind", .string(ledgerType))) }
         if let reason { members.append(.init("reason", .string(reason))) }
         if let expected { members.append(.init("expected", .int(expected))) }

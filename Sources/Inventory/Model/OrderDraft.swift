@@ -21,7 +21,7 @@ struct OrderDraft: Sendable {
 
     init(_ body: JSONValue) throws {
         var fields = try Fields(body)
-        orderID = try fields.string("orderId", max: 128)
+        orderID = try fields.optionalString("orderId", max: 128)
         priority = try fields.int("priority", in: 0...ReservationDraft.mostPriority) ?? 0
         durability = try fields.word("durability", Durability.self) ?? .memory
         if let end = try fields.holdEnd() { self.end = end }
@@ -42,7 +42,7 @@ struct OrderDraft: Sendable {
         let product = try fields.string("productId", max: 64).required(fields.name("productId"))
         let quantity = try fields.int("quantity", in: 1...ReservationDraft.largestQuantity)
             .required(fields.name("quantity"))
-        let warehouse = try fields.string("warehouseId", max: 64)
+        let warehouse = try fields.optionalString("warehouseId", max: 64)
         let allocation = try fields.word("allocation", Allocation.self)
         let rank = try fields.word("order", Rank.self) ?? .priority
         try fields.finish()

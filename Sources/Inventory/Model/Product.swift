@@ -63,7 +63,8 @@ struct Product: Sendable, Equatable {
         var fields: [String: String] = [:]
         for i in stride(from: 0, to: words.count - 1, by: 2) { fields[words[i]] = words[i + 1] }
         func int(_ name: String) -> Int? { fields[name].flatMap { Int($0) } }
-        guard let id = fields["id"], let sku = fields["sku"].flatMap({ SKU(code: $0) }), let name = fields["name"] else {
+        guard let id = fields["id"], let sku = fields["sku"].flatMap({ SKU(code: $0) }), let name = fields["name"]
+        else {
             return nil
         }
         self.id = id

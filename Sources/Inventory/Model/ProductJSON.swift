@@ -18,13 +18,14 @@ extension Product {
             guard let sku = SKU(try text.required("sku")) else {
                 throw Problem.field(
                     "sku",
-                    "must be 1 to 64 bytes of text in one line, with no blank at its ends, and neither a product's id nor a word of a path such as \"order\" or \"import\"")
+                    "must be 1 to 64 bytes of text in one line, with no blank at its ends, and neither a product's id nor "
+                        + "a word of a path such as \"order\" or \"import\"")
             }
             self.init(id: id, sku: sku, name: "")
         }
         name = try fields.string("name").required("name")
-        description = try fields.string("description", max: 4096)
-        category = try fields.string("category")
+        description = try fields.lines("description", max: 4096)
+        category = try fields.optionalString("category")
         minStockLevel = try fields.int("minStockLevel", in: 0...Product.largest) ?? 10
         let most = try fields.int("maxStockLevel", in: 0...Product.largest)
         maxStockLevel = most ?? max(1000, minStockLevel)

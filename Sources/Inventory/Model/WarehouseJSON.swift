@@ -34,7 +34,7 @@ extension Warehouse {
             throw Problem.field("id", "must be 1 to 64 of A-Z a-z 0-9 - _ .")
         }
         name = try fields.string("name").required("name")
-        location = try fields.string("location")
+        location = try fields.optionalString("location")
         if var point = try fields.object("coordinates") {
             coordinates = try Coordinates(&point, named: "coordinates")
             try point.finish()

@@ -19,7 +19,7 @@ enum InventoryScripts {
     static let warehouse = join("warehouse", [PackageResources.warehouse_lua])
     static let publish = join("publish", [PackageResources.publish_lua])
     static let alert = join("alert", [PackageResources.alert_lua])
-    static let audit = join("audit", [PackageResources.audit_lua])
+    static let books = join("books", [PackageResources.books_lua])
     static let product = join("product", [PackageResources.product_lua])
 
     static let bulk = join("bulk", operations + [PackageResources.bulk_lua])
@@ -29,7 +29,7 @@ enum InventoryScripts {
     static let all = [
         commit, drain, order, orderDrain, orderStep, orderStepDrain, orderAnnounce, due, dueFirst, warehouse, product,
         publish,
-        alert, audit, bulk, bulkStep,
+        alert, books, bulk, bulkStep,
     ]
 
     private static let operations = [

@@ -28,7 +28,7 @@ final class HoldReader {
 
     /// Those of them that are there, oldest first.
     func holds(_ ids: [StockID], ofOrder order: String) async throws -> [(SKU, Hold, productID: String)] {
-        let found = try await together(ids, on: lanes.context.loop) { [self] id -> (SKU, Hold, productID: String)? in
+        let found = try await inParts(ids, on: lanes.context.loop) { [self] id -> (SKU, Hold, productID: String)? in
             guard let sku = id.sku, let (hold, productID) = try await read(sku, id.suffix), hold.orderID == order else {
                 return nil
             }

@@ -1,3 +1,4 @@
+import EventLoops
 import Redis
 
 /// Reads ledgers.
@@ -71,11 +72,15 @@ final class LedgerReader {
         let key = lanes.keys.ledger(sku)
         let reply = try await lanes.context.redis.send(words, key: key, budgetUs: LedgerReader.budgetUs)
         guard case .array(let elements) = reply else { return [] }
-        return try elements.map { element in
+        var slices = WorkSlices(lanes.context.loop)
+        var entries: [LedgerEntry] = []
+        for element in elements {
             guard case .array(let parts) = element, let id = parts.first?.string, let words = parts.last?.strings,
                 let entry = LedgerEntry(id: id, words)
             else { throw RedisError.unexpectedReply("ledger of \(sku)") }
-            return entry
+            entries.append(entry)
+            await slices.pauseIfLong()
         }
+        return entries
     }
 }

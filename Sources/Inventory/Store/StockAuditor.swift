@@ -133,7 +133,7 @@ final class StockAuditor {
             names = names.dropFirst(part.count)
             guard case .array(let reply) = try await run(sku, ["records"] + part), reply.count == 4,
                 let newest = reply[1].string
-            else { throw RedisError.unexpectedReply("audit of \(sku)") }
+            else { throw RedisError.unexpectedReply("books of \(sku)") }
             let later = try await changes(sku, from: report.ledgerID, to: newest)
             for record in StockAuditor.records(reply[2], reply[3]) {
                 books.addFound(record, later: later[record.name] ?? [:])
@@ -167,7 +167,7 @@ final class StockAuditor {
 
     // MARK: Parts
 
-    /// What `audit` reads at once.
+    /// What `books` reads at once.
     private struct Page {
         var newest: String
         var generated: String
@@ -206,10 +206,10 @@ final class StockAuditor {
 
     private func page(_ sku: SKU, _ place: (String, String)) async throws -> Part {
         guard case .array(let reply) = try await run(sku, ["page", place.0, place.1]), let word = reply.first?.string
-        else { throw RedisError.unexpectedReply("audit of \(sku)") }
+        else { throw RedisError.unexpectedReply("books of \(sku)") }
         if word == "broken" { return .broken(reply.last?.string ?? "") }
         guard reply.count == 11, let stock = reply[4].strings else {
-            throw RedisError.unexpectedReply("audit of \(sku)")
+            throw RedisError.unexpectedReply("books of \(sku)")
         }
         func text(_ index: Int) -> String { reply[index].string ?? "" }
         return .page(
@@ -234,7 +234,7 @@ final class StockAuditor {
 
     private func run(_ sku: SKU, _ arguments: [String]) async throws -> RedisReply {
         try await lanes.context.redis.run(
-            InventoryScripts.audit, keys: [lanes.keys.stock(sku), lanes.keys.whole(sku)], arguments: arguments,
+            InventoryScripts.books, keys: [lanes.keys.stock(sku), lanes.keys.whole(sku)], arguments: arguments,
             budgetUs: StockAuditor.budgetUs)
     }
 }

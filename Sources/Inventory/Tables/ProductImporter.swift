@@ -23,27 +23,35 @@ final class ProductImporter {
     init(store: ProductStore) { self.store = store }
 
     /// A product as a row of CSV. Thresholds of single warehouses have no column.
-    static func cells(_ product: Product) -> [String] {
-        func text(_ number: Int?) -> String { number.map { String($0) } ?? "" }
-        return [
-            product.id, product.sku.text, product.name, product.description ?? "", product.category ?? "",
-            String(product.minStockLevel), String(product.maxStockLevel), text(product.thresholds.critical),
-            text(product.thresholds.emergency), text(product.leadTimeDays), text(product.safetyStock),
-            text(product.unitsPerOrder),
+    static func cells(_ product: Product) -> [CSV.Cell] {
+        [
+            .text(product.id), .text(product.sku.text), .text(product.name), .init(product.description),
+            .init(product.category), .number(product.minStockLevel), .number(product.maxStockLevel),
+            .init(product.thresholds.critical), .init(product.thresholds.emergency), .init(product.leadTimeDays),
+            .init(product.safetyStock), .init(product.unitsPerOrder),
         ]
     }
 
-    /// Which SKU a row is of, as far as that can be told.
-    static func sku(_ row: JSONValue) -> String? {
-        if case .string(let sku)? = row["sku"] { sku } else { nil }
+    /// Takes rows: those of one SKU in their order, SKUs beside each other.
+    func take(_ rows: [JSONValue]) async -> [Outcome] {
+        var order: [SKU?] = []
+        var groups: [SKU?: [Int]] = [:]
+        for (i, row) in rows.enumerated() {
+            let sku: SKU? = if case .string(let text)? = row["sku"] { SKU(text) } else { nil }
+            if groups[sku] == nil { order.append(sku) }
+            groups[sku, default: []].append(i)
+        }
+        let done = await together(order.map { groups[$0] ?? [] }, on: store.context.loop) { [self] places in
+            var outcomes: [(Int, Outcome)] = []
+            for i in places { outcomes.append((i, await takeOne(rows[i]))) }
+            return outcomes
+        }
+        return done.joined().sorted { $0.0 < $1.0 }.map(\.1)
     }
 
-    /// Takes rows, each of another SKU.
-    func take(_ rows: [JSONValue]) async -> [Outcome] {
-        await together(rows, on: store.context.loop) { [self] row in
-            do { return try await take(row) } catch {
-                return .failed(ProblemReply.problem(for: error, log: store.context.log))
-            }
+    private func takeOne(_ row: JSONValue) async -> Outcome {
+        do { return try await take(row) } catch {
+            return .failed(ProblemReply.problem(for: error, log: store.context.log))
         }
     }
 
@@ -51,7 +59,7 @@ final class ProductImporter {
         let row = ProductImporter.nested(row)
         for attempt in 1... {
             do {
-                guard let name = ProductImporter.sku(row), let sku = SKU(name), let known = try await store.find(sku)
+                guard case .string(let name)? = row["sku"], let sku = SKU(name), let known = try await store.find(sku)
                 else {
                     let id = ProductEndpoints.uuid(RandomID.hex(bytes: 16))
                     _ = try await store.create(Product(row, id: id))

@@ -129,7 +129,8 @@ struct Workload {
                 let headers =
                     "X-Original-URI: /bench/allowed?page=\(key % 10)\r\nX-Original-Method: GET\r\n"
                     + "X-Forwarded-For: 198.51.100.\(key % 250 + 1)\r\nX-API-Key: \(Workload.identifier(key))\r\n"
-                set.add("GET", "/api/rate-limits/authorize", common, headers: headers)
+                set.add(
+                    "GET", "/api/rate-limits/authorize?proxy=nginx&api-key-header=x-api-key", common, headers: headers)
             }
         }
         requests = set

@@ -31,6 +31,7 @@ final class CheckEndpoints {
         var reader = JSONReader(exchange.body)
         let request = try parser.parse(&reader)
         try reader.end()
+        try limiter.demandAddress(of: request, field: "ip")
         let cost = parser.wantsReceipt ? request.cost : nil
         switch limiter.place(request) {
         case .decided(let decision): CheckEndpoints.reply(decision, cost, exchange)
@@ -62,6 +63,7 @@ final class CheckEndpoints {
         }
         try reader.end()
         if requests.isEmpty { throw Problem.field("checks", "must have 1 to \(CheckEndpoints.mostChecks) elements") }
+        for i in requests.indices { try limiter.demandAddress(of: requests[i], field: "checks[\(i)].ip") }
         decide(requests, BulkReply(exchange, count: requests.count))
     }
 
@@ -112,6 +114,7 @@ final class CheckEndpoints {
         }
         var request = try parser.request(.object(members))
         request.isPeek = true
+        try limiter.demandAddress(of: request, field: "ip")
         limiter.decide(request) { decision, _ in
             exchange.beginReply(200)
             exchange.addHeader("Cache-Control", "no-store")

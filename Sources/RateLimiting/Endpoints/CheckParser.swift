@@ -10,6 +10,7 @@ final class CheckParser {
     static let longestEndpoint = 2048
 
     private let arena = ByteArena()
+    private let paths = EndpointPaths()
     private let scratch = ByteBuffer(capacity: 64)
     private var digests = KeyDigests()
     /// Whether the last check read asked for a receipt.
@@ -41,9 +42,10 @@ final class CheckParser {
             if key == "identifier" {
                 identify(.id, 0, try at("identifier") { try text(&reader, "identifier", 1024, path) })
             } else if key == "endpoint" {
-                request.endpoint = try at("endpoint") { try text(&reader, "endpoint", 2048, path) }
+                let target: ByteView = try at("endpoint") { try text(&reader, "endpoint", 2048, path) }
+                request.endpoint = try paths.endpoint(target, field: path() + "endpoint", in: arena)
             } else if key == "method" {
-                request.method = try at("method") { try text(&reader, "method", 16, path) }
+                request.method = capitals(try at("method") { try text(&reader, "method", 16, path) })
             } else if key == "cost" {
                 request.cost = try at("cost") { try reader.readInt() }
                 guard (1...CheckRequest.largestCost).contains(request.cost) else {
@@ -102,6 +104,22 @@ final class CheckParser {
         scratch.append(Identity.hashedKeyStart)
         digests.appendHex(apiKey, to: scratch)
         return arena.copy(scratch.view)
+    }
+
+    /// The endpoint of a request target, which holds as long as the target and until the next `begin`.
+    func normalized(_ target: ByteView, field: @autoclosure () -> String) throws(Problem) -> Endpoint {
+        try paths.normalize(target, field: field(), in: arena)
+    }
+
+    /// A method in capital letters, as rules have it.
+    func capitals(_ method: ByteView) -> ByteView {
+        guard method.buffer.contains(where: { $0 >= 0x61 && $0 <= 0x7A }) else { return method }
+        let target = arena.allocate(method.count)
+        for i in 0..<method.count {
+            let byte = method[i]
+            target[i] = byte >= 0x61 && byte <= 0x7A ? byte - 0x20 : byte
+        }
+        return ByteView(base: target, count: method.count)
     }
 
     /// A copy that holds until the next `begin`.

@@ -100,6 +100,7 @@ final class GiveBackEndpoints {
     private func find(_ target: Target) throws -> (policies: PolicySet, keys: [[UInt8]])? {
         parser.begin()
         let request = try parser.request(target.question)
+        try limiter.demandAddress(of: request, field: "ip")
         guard let (policies, keys) = limiter.subject(of: request) else { return nil }
         let kept = policies.rules.indices.filter { i in
             let rule = policies.rules[i].rule

@@ -34,6 +34,7 @@ final class LeaseEndpoints {
         var reader = JSONReader(exchange.body)
         let request = try parser.parse(&reader)
         try reader.end()
+        try limiter.demandAddress(of: request, field: "ip")
         guard let (policies, _) = limiter.subject(of: request), policies.takesLeases else {
             throw Problem(.impossible, "no concurrency rule is for this request")
         }

@@ -25,17 +25,35 @@ final class RuleEndpoints {
         routes.on(.post, "/api/rate-limits/apply", role: .admin, bodyLimit: 16 << 20) { [unowned self] exchange, _ in
             try await apply(exchange)
         }
-        routes.immediate(.get, "/api/rate-limits/{id}", role: .read) { [unowned self] exchange, _ in
-            let rule = try find(exchange.parameter(0), in: limiter.rules)
-            RuleEndpoints.reply(exchange, 200, rule)
-        }
-        routes.on(.put, "/api/rate-limits/{id}", role: .admin) { [unowned self] exchange, _ in
-            try await replace(exchange)
-        }
-        routes.on(.delete, "/api/rate-limits/{id}", role: .admin) { [unowned self] exchange, _ in
-            try await delete(exchange)
+        for pattern in RuleEndpoints.ruleRoutes {
+            routes.immediate(.get, pattern, role: .read) { [unowned self] exchange, _ in
+                let rule = try find(exchange.parameter(0), in: limiter.rules)
+                RuleEndpoints.reply(exchange, 200, rule)
+            }
+            routes.on(.put, pattern, role: .admin) { [unowned self] exchange, _ in try await replace(exchange) }
+            routes.on(.delete, pattern, role: .admin) { [unowned self] exchange, _ in try await delete(exchange) }
         }
     }
+
+    /// The second is for rules whose ids are also routes of ours, `status` for one. No new rule has such an id.
+    private static let ruleRoutes = ["/api/rate-limits/{id}", "/api/rate-limits/rules/{id}"]
+
+    /// What stands under `/api/rate-limits/` beside the rules.
+    static let otherRoutes: Set<String> = [
+        "apply", "authorize", "check", "events", "leases", "refund", "reset", "rules", "simulate", "status",
+    ]
+
+    /// Whether an administrator reads or changes the rules. No rule may keep them from that, or one with `deny` on the
+    /// group `quartermaster` would hold for good.
+    func isAdministration(_ exchange: Exchange) -> Bool {
+        guard let pattern = exchange.route?.pattern else { return false }
+        guard RuleEndpoints.administration.contains(pattern) else { return false }
+        if context.tokens.isEmpty { return true }
+        guard let authorization = exchange.header("authorization") else { return false }
+        return context.tokens.caller(authorization: authorization)?.role.includes(.admin) ?? false
+    }
+
+    private static let administration = Set(["/api/rate-limits", "/api/rate-limits/apply"] + ruleRoutes)
 
     /// Suspends until every loop of this process decides by `revision`, ten seconds at most: a client that has its answer
     /// may rely on it at this replica at once.

@@ -12,16 +12,18 @@ struct KeyBuilder {
 
     func append(_ rule: CompiledRule, _ request: CheckRequest, to keys: ByteBuffer) {
         keys.append(start)
-        append(rule.subject, request, isSubject: true, to: keys)
+        append(rule.subject, of: rule, request, isSubject: true, to: keys)
         keys.append("}")
         keys.append(rule.keySuffix)
         for part in rule.furtherParts {
             keys.append(UInt8(ascii: ":"))
-            append(part, request, isSubject: false, to: keys)
+            append(part, of: rule, request, isSubject: false, to: keys)
         }
     }
 
-    private func append(_ part: Rule.KeyPart, _ request: CheckRequest, isSubject: Bool, to keys: ByteBuffer) {
+    private func append(
+        _ part: Rule.KeyPart, of rule: CompiledRule, _ request: CheckRequest, isSubject: Bool, to keys: ByteBuffer
+    ) {
         switch part {
         case .identifier:
             keys.append(request.identity.kind.label)
@@ -33,7 +35,7 @@ struct KeyBuilder {
             text.withByteView { KeyText.appendEscaped($0, to: keys) }
         case .endpoint:
             if isSubject { keys.append("endpoint:") }
-            KeyText.appendEscaped(request.endpoint, to: keys)
+            KeyText.appendEscaped(rule.isExact ? request.endpoint.written : request.endpoint.folded, to: keys)
         case .method:
             if isSubject { keys.append("method:") }
             KeyText.appendEscaped(request.method, to: keys)

@@ -13,6 +13,12 @@ final class CompiledRule: Sendable {
     let zone: Zone?
     /// A bucket's refill in exact integers; see `Strategy.refill`.
     let refill: (rate: Int, unit: Int)
+    /// The endpoint to the letter, for a rule that wants it so: the index knows folded paths only.
+    private let exactEndpoint: EndpointPattern?
+    /// Whether paths are told apart by case and by a slash at the end.
+    let isExact: Bool
+    /// Whether an admission takes a lease.
+    let takesLease: Bool
     let method: [UInt8]?
     let tier: [UInt8]?
     /// How specific the rule is, but for the rank of its identifier. Of two matching rules of a group the more specific
@@ -39,6 +45,9 @@ final class CompiledRule: Sendable {
         strategy = rule.strategy
         zone = if case .quota(_, _, let name)? = rule.strategy { Zone(identifier: name) } else { nil }
         refill = rule.strategy?.refill ?? (0, 0)
+        isExact = rule.match.isExact
+        exactEndpoint = rule.match.isExact ? rule.match.endpoint.flatMap { EndpointPattern($0) } : nil
+        takesLease = if case .concurrency? = rule.strategy { true } else { false }
         method = rule.match.method.map { [UInt8]($0.utf8) }
         tier = rule.match.tier.map { [UInt8]($0.utf8) }
         let endpoint = rule.match.endpoint.flatMap { EndpointPattern($0) }?.specificity ?? -1
@@ -66,6 +75,9 @@ final class CompiledRule: Sendable {
         strategy = other.strategy
         zone = other.zone
         refill = other.refill
+        exactEndpoint = other.exactEndpoint
+        isExact = other.isExact
+        takesLease = other.takesLease
         method = other.method
         tier = other.tier
         fixedSpecificity = other.fixedSpecificity
@@ -79,12 +91,13 @@ final class CompiledRule: Sendable {
     }
 
     /// Whether more than the endpoint and the identity decide if the rule matches.
-    var isConditional: Bool { method != nil || tier != nil }
+    var isConditional: Bool { method != nil || tier != nil || exactEndpoint != nil }
 
     /// Whether the rule is for a request whose endpoint and identity it is for.
     func takes(_ request: CheckRequest) -> Bool {
         if let method, !method.withByteView({ $0 == request.method }) { return false }
         if let tier, !tier.withByteView({ $0 == request.tier }) { return false }
+        if let exactEndpoint, !exactEndpoint.matches(request.endpoint.written) { return false }
         return true
     }
 
@@ -112,11 +125,18 @@ final class CompiledRule: Sendable {
 
     private static func policyParameters(_ rule: Rule) -> String {
         guard let strategy = rule.strategy else { return "" }
-        let quota = ";q=\(strategy.capacity)"
+        let quota = ";q=\(min(strategy.capacity, DecisionHeaders.largestInteger))"
         switch strategy {
         case .quota(_, let period, _): return quota + ";w=\(period.nominalSeconds)"
-        case .concurrency: return quota
-        default: return quota + ";w=\(strategy.windowMs!.dividedRoundingUp(by: 1000))"
+        case .concurrency: return quota + ";qu=\"concurrent-requests\""
+        case .tokenBucket(_, let windowMs, let burst, _):
+            // The time in which a whole bucket comes back: `burst` in the rule's own window would be another rate.
+            let (rate, unit) = strategy.refill ?? (burst, windowMs * 1000)
+            let (units, overflow) = burst.multipliedReportingOverflow(by: unit)
+            let us = overflow ? Int.max : units.dividedRoundingUp(by: rate)
+            return quota + ";w=\(us.dividedRoundingUp(by: 1_000_000))"
+        case .slidingWindow(_, let windowMs), .slidingWindowCounter(_, let windowMs), .fixedWindow(_, let windowMs):
+            return quota + ";w=\(windowMs.dividedRoundingUp(by: 1000))"
         }
     }
 }

@@ -133,7 +133,7 @@ struct EndpointIndex: Sendable {
 
     // MARK: Finding
 
-    /// Appends every rule whose pattern matches the path, each once.
+    /// Appends every rule whose pattern matches the path, each once. Patterns and paths are folded.
     func find(_ path: ByteView, _ found: inout [Int32]) {
         found += anywhere
         guard !ends.isEmpty, path.count > 0, path[0] == UInt8(ascii: "/") else { return }
@@ -192,15 +192,7 @@ struct EndpointIndex: Sendable {
         /// - Parameter rest: what follows the `/` after the segments walked so far.
         func visit(_ at: Int32, _ rest: ByteView, depth: Int, _ found: inout [Int32]) {
             let node = nodes[Int(at)]
-            var next = node.lengths
-            while next >= 0 {
-                let length = lengths[Int(next)]
-                next = length.next
-                guard rest.count >= Int(length.count) else { continue }
-                let prefix = rest.slice(0, Int(length.count))
-                let child = child(hash(prefix, at), prefix, isPrefix: true, of: at)
-                if child >= 0 { appendEnds(child, &found) }
-            }
+            appendPrefixed(at, rest, &found)
             guard depth < EndpointPattern.mostSegments else { return }
             let end = rest.firstIndex(of: UInt8(ascii: "/")) ?? rest.count
             let segment = rest.slice(0, end)
@@ -212,6 +204,21 @@ struct EndpointIndex: Sendable {
         private func step(_ next: Int32, _ rest: ByteView, _ end: Int, _ depth: Int, _ found: inout [Int32]) {
             guard end == rest.count else { return visit(next, rest.dropFirst(end + 1), depth: depth + 1, &found) }
             appendEnds(next, &found)
+            // A folded path has no slash at its end: `/a` is `/a/`, which `/a/*` is for.
+            appendPrefixed(next, .empty, &found)
+        }
+
+        /// Appends the rules whose pattern ends in `prefix*` at a node, where the rest of the path begins with that.
+        private func appendPrefixed(_ at: Int32, _ rest: ByteView, _ found: inout [Int32]) {
+            var next = nodes[Int(at)].lengths
+            while next >= 0 {
+                let length = lengths[Int(next)]
+                next = length.next
+                guard rest.count >= Int(length.count) else { continue }
+                let prefix = rest.slice(0, Int(length.count))
+                let child = child(hash(prefix, at), prefix, isPrefix: true, of: at)
+                if child >= 0 { appendEnds(child, &found) }
+            }
         }
 
         /// Appends the rules whose pattern ends at a node.

@@ -1,3 +1,5 @@
+import Bytes
+
 /// A rule's `match.endpoint`: exact segments, `{name}` or `:name` for any one segment, `*` at the end for any rest.
 struct EndpointPattern: Sendable, Hashable {
     enum Segment: Sendable, Hashable {
@@ -29,6 +31,37 @@ struct EndpointPattern: Sendable, Hashable {
             let isColon = part.count > 1 && part.first == UInt8(ascii: ":")
             return isBraced || isColon ? .parameter : .literal(part)
         }
+    }
+
+    /// The pattern for paths as `Endpoint.folded` has them.
+    var folded: EndpointPattern {
+        var parts = segments.map { segment -> Segment in
+            if case .literal(let text) = segment { .literal(text.map(\.asciiLowercased)) } else { segment }
+        }
+        if restPrefix == nil, parts.count > 1, parts.last == .literal([]) { parts.removeLast() }
+        return EndpointPattern(segments: parts, restPrefix: restPrefix?.map(\.asciiLowercased))
+    }
+
+    private init(segments: [Segment], restPrefix: [UInt8]?) {
+        self.segments = segments
+        self.restPrefix = restPrefix
+    }
+
+    /// Whether a path is meant, to the letter.
+    func matches(_ path: ByteView) -> Bool {
+        guard path.hasPrefix("/") else { return false }
+        var rest = path.dropFirst(1)
+        for (i, segment) in segments.enumerated() {
+            let end = rest.firstIndex(of: UInt8(ascii: "/")) ?? rest.count
+            let text = rest.slice(0, end)
+            switch segment {
+            case .literal(let wanted): guard wanted.withByteView({ $0 == text }) else { return false }
+            case .parameter: guard !text.isEmpty else { return false }
+            }
+            if end == rest.count { return i == segments.count - 1 && restPrefix == nil }
+            rest = rest.dropFirst(end + 1)
+        }
+        return restPrefix?.withByteView { rest.hasPrefix($0) } ?? false
     }
 
     /// How specific the pattern is: exact before parameters before prefixes, longer before shorter.

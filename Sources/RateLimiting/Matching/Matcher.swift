@@ -30,6 +30,8 @@ final class Matcher {
     private var winnerOf: [Int32]
     private var indices: [Int32] = []
     private var singles: [PolicySet?]
+    /// Whether the last request met a concurrency rule that was not asked, since nobody could release its lease.
+    private(set) var skippedLeases = false
     private var combinations = ByteTable<PolicySet>()
 
     /// Combinations remembered before they are forgotten and made anew; far above what rules written by people have.
@@ -45,6 +47,7 @@ final class Matcher {
         for winner in winners { winnerOf[winner.slot] = -1 }
         winners.removeAll(keepingCapacity: true)
         found.removeAll(keepingCapacity: true)
+        skippedLeases = false
         hits.removeAll(keepingCapacity: true)
         rules.find(request, &found, &hits)
         // Of several rules that let pass, or that refuse, the oldest is named.
@@ -54,6 +57,10 @@ final class Matcher {
             let candidate = rules.candidates[Int(hit.rule)]
             if candidate.guardsOwnAPI != request.isOwnAPI { continue }
             if candidate.isConditional, !rules.compiled[Int(hit.rule)].takes(request) { continue }
+            if candidate.takesLease, request.takesNoLeases {
+                skippedLeases = true
+                continue
+            }
             switch candidate.effect {
             case .limit, .unlimited: contend(hit.rule, candidate, Int(hit.rank) << 42 + candidate.specificity)
             case .allow: if !candidate.isShadow { allowing = min(allowing, hit.rule) }

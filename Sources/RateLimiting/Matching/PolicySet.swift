@@ -11,6 +11,9 @@ final class PolicySet {
     /// Whether an admission takes a lease.
     let takesLeases: Bool
 
+    /// Whether the limit headers have room for all of the enforcing rules.
+    let fitsHeaders: Bool
+
     /// By which subjects the rules count: those of one subject share a tag, and so a cluster's slot.
     let subjects: Subjects
 
@@ -23,7 +26,8 @@ final class PolicySet {
         self.rules = rules
         self.enforcingCount = enforcingCount
         self.isPart = isPart
-        takesLeases = rules.contains { if case .concurrency? = $0.strategy { true } else { false } }
+        takesLeases = rules.contains { $0.takesLease }
+        fitsHeaders = DecisionHeaders.holds(rules.prefix(enforcingCount))
         subjects = rules.reduce(into: []) { $0.insert(Subjects($1.subject)) }
     }
 

@@ -25,6 +25,8 @@ final class RuleSet: Sendable {
     let groupCount: Int
     /// Whether any rule guards our own API; without one, that check costs nothing.
     let guardsOwnAPI: Bool
+    /// Whether any limit counts by the client's address.
+    let countsByAddress: Bool
     private let endpoints: EndpointIndex
     private let identifiers: IdentifierIndex
     private let byID: [String: Int]
@@ -57,6 +59,7 @@ final class RuleSet: Sendable {
         identifiers = made.identifiers
         compiledByID = Dictionary(made.compiled.enumerated().map { ($1.rule.id, $0) }) { first, _ in first }
         guardsOwnAPI = made.candidates.contains { $0.guardsOwnAPI }
+        countsByAddress = made.candidates.contains { $0.countsByAddress }
     }
 
     /// The same rules with other rates of tokens beside them.
@@ -81,7 +84,7 @@ final class RuleSet: Sendable {
     /// Appends the compiled rules that are for a request's endpoint and identity.
     /// - Parameter found: room for the endpoint patterns that match, empty.
     func find(_ request: CheckRequest, _ found: inout [Int32], _ hits: inout [IdentifierIndex.Hit]) {
-        endpoints.find(request.endpoint, &found)
+        endpoints.find(request.endpoint.folded, &found)
         identifiers.find(found, request, &hits)
     }
 
@@ -111,7 +114,7 @@ final class RuleSet: Sendable {
 
         /// Rules for the same endpoints share a place, which the tree of endpoints leads to.
         private mutating func place(of rule: Rule) -> Int32 {
-            let pattern = rule.match.endpoint.flatMap { EndpointPattern($0) }
+            let pattern = rule.match.endpoint.flatMap { EndpointPattern($0)?.folded }
             if let known = places[pattern] { return known }
             let place = identifiers.addPlace()
             endpoints.insert(pattern, rule: place)
@@ -137,6 +140,8 @@ struct RuleCandidate: Sendable {
     let isShadow: Bool
     let guardsOwnAPI: Bool
     let isConditional: Bool
+    let takesLease: Bool
+    let countsByAddress: Bool
     let specificity: Int
 
     init(_ rule: CompiledRule, group: Int32) {
@@ -151,6 +156,8 @@ struct RuleCandidate: Sendable {
         isShadow = rule.rule.mode == .shadow
         guardsOwnAPI = rule.rule.guardsOwnAPI
         isConditional = rule.isConditional
+        takesLease = rule.takesLease
+        countsByAddress = rule.strategy != nil && rule.rule.per.contains(.ip)
         specificity = rule.fixedSpecificity
     }
 }

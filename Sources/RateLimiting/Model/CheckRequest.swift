@@ -44,7 +44,7 @@ struct CheckRequest {
     var identity: Identity
     /// The client's address, when it is known, whatever the identity is.
     var address: IPAddress?
-    var endpoint: ByteView = .empty
+    var endpoint = Endpoint.none
     var method: ByteView = .empty
     var tier: ByteView = .empty
     var cost = 1
@@ -52,6 +52,8 @@ struct CheckRequest {
     var isPeek = false
     /// A request to our own API, which only rules of the group `quartermaster` are for.
     var isOwnAPI = false
+    /// Nobody could release a lease, so concurrency rules are not asked.
+    var takesNoLeases = false
 
     static let largestCost = 1_000_000_000
 
@@ -59,7 +61,7 @@ struct CheckRequest {
     func kept(in arena: ByteArena) -> CheckRequest {
         var copy = self
         copy.identity.value = arena.copy(identity.value)
-        copy.endpoint = arena.copy(endpoint)
+        copy.endpoint = endpoint.kept(in: arena)
         copy.method = arena.copy(method)
         copy.tier = arena.copy(tier)
         return copy

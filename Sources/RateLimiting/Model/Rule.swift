@@ -56,14 +56,20 @@ public struct Rule: Sendable, Equatable {
         public var method: String?
         public var identifiers: [String]?
         public var tier: String?
+        /// Whether paths are told apart by case and by a slash at the end.
+        public var isExact: Bool
 
         public static let everything = Match()
 
-        public init(endpoint: String? = nil, method: String? = nil, identifiers: [String]? = nil, tier: String? = nil) {
+        public init(
+            endpoint: String? = nil, method: String? = nil, identifiers: [String]? = nil, tier: String? = nil,
+            isExact: Bool = false
+        ) {
             self.endpoint = endpoint
             self.method = method
             self.identifiers = identifiers
             self.tier = tier
+            self.isExact = isExact
         }
     }
 
@@ -84,5 +90,7 @@ public struct Rule: Sendable, Equatable {
     /// The group whose rules guard Quartermaster's own API, and nothing else; `quartermaster:…` groups as well.
     static let ownGroup = "quartermaster"
 
-    var guardsOwnAPI: Bool { group == Rule.ownGroup || group.hasPrefix(Rule.ownGroup + ":") }
+    var guardsOwnAPI: Bool { Rule.guardsOwnAPI(group) }
+
+    static func guardsOwnAPI(_ group: String) -> Bool { group == ownGroup || group.hasPrefix(ownGroup + ":") }
 }

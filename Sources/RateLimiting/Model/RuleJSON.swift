@@ -33,7 +33,7 @@ extension Rule {
         let (createdAtUs, updatedAtUs) = (time("createdAt"), time("updatedAt"))
         // What earlier versions kept beside.
         members.removeAll { $0.key == "hasRefunds" }
-        let draft = try RuleDraft(.object(members))
+        let draft = try RuleDraft(.object(members), isStored: true)
         self.init(
             draft, id: id, name: draft.name ?? id, version: version, generation: generation,
             createdAtUs: createdAtUs, nowUs: updatedAtUs)
@@ -66,7 +66,10 @@ extension Rule {
 extension Strategy {
     fileprivate var members: [JSONValue.Member] {
         var members: [JSONValue.Member] = [.init("limit", .int(limit))]
-        if let windowMs { members.append(.init("window", .int(windowMs))) }
+        if let windowMs {
+            let isPlain = windowMs >= RuleDraft.leastPlainMs
+            members.append(.init("window", isPlain ? .int(windowMs) : .string("\(windowMs)ms")))
+        }
         switch self {
         case .tokenBucket(_, _, let burst, let initial):
             members.append(.init("burst", .int(burst)))
@@ -90,6 +93,7 @@ extension Rule.Match {
             members.append(.init("identifier", texts.count == 1 ? texts[0] : .array(texts)))
         }
         if let tier { members.append(.init("tier", .string(tier))) }
+        if isExact { members.append(.init("exact", .bool(true))) }
         return .object(members)
     }
 }

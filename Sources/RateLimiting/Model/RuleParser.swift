@@ -1,3 +1,4 @@
+import Bytes
 import JSON
 import Services
 import TimeZones
@@ -20,8 +21,13 @@ struct RuleDraft {
     static let largestExact = 9_007_199_254_740_991
     static let mostIdentifiers = 10_000
 
-    /// - Parameter field: the name of the field that holds the rule, nil for the body itself.
-    init(_ value: JSONValue, field: String? = nil) throws(Problem) {
+    /// Integers below are no windows: whoever writes `"window": 60` means seconds.
+    static let leastPlainMs = 1000
+
+    /// - Parameters:
+    ///   - field: the name of the field that holds the rule, nil for the body itself.
+    ///   - isStored: an earlier version took it; it binds, even where a new one would be refused.
+    init(_ value: JSONValue, field: String? = nil, isStored: Bool = false) throws(Problem) {
         var fields = try Fields(value, of: field)
         fields.ignore("id", "version", "generation", "createdAt", "updatedAt")
         name = try fields.string("name", max: RuleDraft.longestName)
@@ -32,7 +38,7 @@ struct RuleDraft {
         let action = try fields.word("action", Action.self) ?? .limit
         let isUnlimited = try fields.bool("unlimited") ?? false
         if action == .limit, !isUnlimited {
-            (effect, idleBurst) = try RuleDraft.limit(&fields)
+            (effect, idleBurst) = try RuleDraft.limit(&fields, isStored)
         } else {
             for name in ["strategy", "limit", "window", "burst", "initial", "period", "timeZone", "maxLeaseMs"]
             where fields.value(name) != nil {
@@ -40,11 +46,14 @@ struct RuleDraft {
             }
             effect = action == .allow ? .allow : action == .deny ? .deny : .unlimited
         }
-        if var match = try fields.object("match") { self.match = try RuleDraft.match(&match) }
+        if var match = try fields.object("match") { self.match = try RuleDraft.match(&match, isStored) }
         if let parts = try fields.strings("per", maxCount: Rule.KeyPart.allCases.count) {
             per = try RuleDraft.keyParts(parts, fields.name("per"))
         }
         try fields.finish()
+        if !isStored, case .limit(.concurrency) = effect, Rule.guardsOwnAPI(group ?? name ?? "") {
+            throw .field(fields.name("strategy"), "cannot be concurrency for our own API, where nobody releases leases")
+        }
         if case .limit(.concurrency) = effect, onStoreFailure == .local {
             throw .field(fields.name("onStoreFailure"), "cannot be local for concurrency: leases are only in the store")
         }
@@ -52,10 +61,13 @@ struct RuleDraft {
 
     private enum Action: String, CaseIterable { case limit, allow, deny }
 
-    private static func limit(_ fields: inout Fields) throws(Problem) -> (Rule.Effect, idleBurst: Int?) {
+    private static func limit(
+        _ fields: inout Fields, _ isStored: Bool
+    ) throws(Problem) -> (Rule.Effect, idleBurst: Int?) {
         let name = try fields.word("strategy", StrategyName.self).required(fields.name("strategy"))
         let limit = try fields.int("limit", in: 1...largestExact).required(fields.name("limit"))
-        let windowMs = try fields.durationMs("window", in: 1...longestWindowMs)
+        let windowMs = try fields.durationMs(
+            "window", in: 1...longestWindowMs, leastPlain: isStored ? 0 : leastPlainMs)
         let burst = try fields.int("burst", in: 1...largestExact)
         let initial = try fields.int("initial", in: 0...largestExact)
         let period = try fields.word("period", Period.self)
@@ -97,7 +109,7 @@ struct RuleDraft {
         return (.limit(strategy), name == .tokenBucket ? nil : burst)
     }
 
-    private static func match(_ fields: inout Fields) throws(Problem) -> Rule.Match {
+    private static func match(_ fields: inout Fields, _ isStored: Bool) throws(Problem) -> Rule.Match {
         var match = Rule.Match()
         if let endpoint = try fields.string("endpoint", max: 1024) {
             guard EndpointPattern(endpoint) != nil else {
@@ -106,6 +118,7 @@ struct RuleDraft {
                     "must begin with / and may end with *, with {name} for one segment, of which there are at most "
                         + "\(EndpointPattern.mostSegments)")
             }
+            if !isStored { try checkWritten(endpoint, fields.name("endpoint")) }
             match.endpoint = endpoint
         }
         if let method = try fields.string("method", max: 16) {
@@ -115,11 +128,29 @@ struct RuleDraft {
             match.method = method
         }
         match.tier = try fields.string("tier", max: 64)
-        match.identifiers = try fields.strings("identifier", max: 1024, maxCount: mostIdentifiers)
-            .map { $0.map(IdentifierMatcher.canonical) }
-        if match.identifiers?.isEmpty == true { throw .field(fields.name("identifier"), "must not be empty") }
+        match.isExact = try fields.bool("exact") ?? false
+        let isOne = if case .string? = fields.peek("identifier") { true } else { false }
+        if let texts = try fields.strings("identifier", max: 1024, maxCount: mostIdentifiers) {
+            let name = fields.name("identifier")
+            if texts.isEmpty { throw .field(name, "must not be empty") }
+            for (i, text) in texts.enumerated() where !isStored {
+                if let problem = IdentifierText.problem(text) { throw .field(isOne ? name : "\(name)[\(i)]", problem) }
+            }
+            match.identifiers = texts.map(IdentifierMatcher.canonical)
+        }
         try fields.finish()
         return match
+    }
+
+    /// Refuses an endpoint that no request has: theirs are decoded, and have no query and no dot segments.
+    private static func checkWritten(_ endpoint: String, _ field: String) throws(Problem) {
+        let arena = ByteArena()
+        let text = endpoint.withByteView { arena.copy($0) }
+        let reduced = try EndpointPaths().normalize(text, field: field, in: arena).written.string
+        if reduced != endpoint {
+            throw .field(
+                field, "never matches as it is written: paths are compared decoded and without a query: \(reduced)")
+        }
     }
 
     private static func keyParts(_ words: [String], _ field: String) throws(Problem) -> [Rule.KeyPart] {

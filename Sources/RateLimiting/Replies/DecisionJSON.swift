@@ -22,16 +22,17 @@ enum DecisionJSON {
                 return template.write(decision, to: body)
             }
         }
-        let problem = withProblem && !decision.isAllowed ? DecisionReply.problem(decision) : nil
-        writeWhole(decision, receipt: receipt, problem: problem, to: body)
+        writeWhole(decision, receipt: receipt, withProblem: withProblem && !decision.isAllowed, to: body)
     }
 
     /// The same member by member.
-    static func writeWhole(_ decision: Decision, receipt: String? = nil, problem: Problem? = nil, to body: ByteBuffer) {
+    static func writeWhole(
+        _ decision: Decision, receipt: String? = nil, withProblem: Bool = false, to body: ByteBuffer
+    ) {
         var json = JSONWriter(body)
         json.beginObject()
         writeMembers(decision, receipt: receipt, to: &json)
-        if let problem { ProblemReply.writeFields(problem, to: &json) }
+        if withProblem { writeProblem(decision, to: &json) }
         json.endObject()
     }
 
@@ -57,16 +58,36 @@ enum DecisionJSON {
             decider.nameJSON.withByteView { json.raw($0) }
         }
         writePolicies(decision, to: &json)
-        json.key("violated")
+        writeViolated("violated", decision, to: &json) { $0.nameJSON }
+        if let leaseID = decision.leaseID { json.field("leaseId", leaseID) }
+        if let receipt { json.field("receipt", receipt) }
+    }
+
+    /// A refusal's problem. One by limits is of the type that draft-ietf-httpapi-ratelimit-headers-11 (5.1) defines, with the
+    /// policies by the names that they have in the header fields.
+    private static func writeProblem(_ decision: Decision, to json: inout JSONWriter) {
+        let problem = DecisionReply.problem(decision)
+        switch decision.reason {
+        case .limitExceeded, .costExceedsLimit:
+            ProblemReply.writeFields(
+                problem, type: "https://iana.org/assignments/http-problem-types#quota-exceeded",
+                title: "Request cannot be satisfied as assigned quota has been exceeded", to: &json)
+            writeViolated("violated-policies", decision, to: &json) { $0.headerName }
+        default: ProblemReply.writeFields(problem, to: &json)
+        }
+    }
+
+    private static func writeViolated(
+        _ key: StaticString, _ decision: Decision, to json: inout JSONWriter, name: (CompiledRule) -> [UInt8]
+    ) {
+        json.key(key)
         json.beginArray()
         if let policies = decision.policies, decision.hasOutcomes, !decision.isAllowed {
             for i in 0..<policies.enforcingCount where decision.outcome(i).verdict != .allowed {
-                policies.rules[i].nameJSON.withByteView { json.raw($0) }
+                name(policies.rules[i]).withByteView { json.raw($0) }
             }
         }
         json.endArray()
-        if let leaseID = decision.leaseID { json.field("leaseId", leaseID) }
-        if let receipt { json.field("receipt", receipt) }
     }
 
     private static func writePolicies(_ decision: Decision, to json: inout JSONWriter) {

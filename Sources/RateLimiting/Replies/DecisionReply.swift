@@ -1,5 +1,6 @@
 import Bytes
 import HTTP
+import JSON
 import Services
 
 /// Turns decisions into answers: status, limit headers, body.
@@ -14,11 +15,19 @@ enum DecisionReply {
     }
 
     /// The answer of forward auth: an empty 200, or the refusal.
-    /// - Parameter refusalStatus: one status for every refusal, for proxies that know only some; nil for the true one.
-    static func sendAuthorization(_ decision: Decision, refusalStatus: Int?, to exchange: Exchange) {
+    /// - Parameters:
+    ///   - refusalStatus: one status for every refusal, for proxies that know only some; nil for the true one.
+    ///   - skipsLeases: concurrency rules were not asked.
+    static func sendAuthorization(
+        _ decision: Decision, refusalStatus: Int?, _ skipsLeases: Bool, to exchange: Exchange
+    ) {
         guard !decision.isAllowed else {
             exchange.reply(
-                200, contentType: nil, headerLines: { DecisionHeaders.write(decision, decision.templates, to: $0) },
+                200, contentType: nil,
+                headerLines: {
+                    DecisionHeaders.write(decision, decision.templates, to: $0)
+                    if skipsLeases { $0.append(skippedLine) }
+                },
                 body: { _ in })
             return
         }
@@ -28,9 +37,28 @@ enum DecisionReply {
             headerLines: {
                 DecisionHeaders.write(decision, templates, to: $0)
                 $0.append("X-RateLimit-Reason: \(decision.reason.rawValue)\r\n")
+                if skipsLeases { $0.append(skippedLine) }
             },
             body: { DecisionJSON.write(decision, templates, withProblem: true, to: $0) })
     }
+
+    /// A call to our own API that limits refuse: a plain problem, which nobody takes for a decision about something else.
+    /// - Parameter status: as `refusalStatus` above.
+    static func sendOwnRefusal(_ decision: Decision, status: Int? = nil, to exchange: Exchange) {
+        let problem = problem(decision)
+        exchange.beginReply(status ?? problem.kind.status)
+        exchange.addHeader("Cache-Control", "no-store")
+        if let seconds = problem.retryAfterS { exchange.addHeader("Retry-After", decimal: seconds) }
+        if status != nil { exchange.addHeader("X-RateLimit-Reason", decision.reason.rawValue) }
+        exchange.finishReply(contentType: "application/problem+json") { body in
+            var json = JSONWriter(body)
+            json.beginObject()
+            ProblemReply.writeFields(problem, to: &json)
+            json.endObject()
+        }
+    }
+
+    private static let skippedLine: StaticString = "X-RateLimit-Skipped: concurrency\r\n"
 
     private static func status(_ decision: Decision) -> Int {
         if decision.isAllowed { return 200 }
@@ -40,14 +68,18 @@ enum DecisionReply {
 
     /// What a refusal is, as a problem.
     static func problem(_ decision: Decision) -> Problem {
-        let rule = decision.decider?.rule.name ?? decision.headline.map { decision.policies!.rules[$0].rule.name } ?? ""
+        let rule = (decision.decider ?? decision.headline.flatMap { decision.policies?.rules[$0] })?.rule.name ?? ""
         switch decision.reason {
         case .denyListed: return Problem(.tooManyRequests, "refused by the rule \(rule)")
         case .costExceedsLimit:
             return Problem(.tooManyRequests, "the cost is above what the rule \(rule) ever allows at once")
         case .storeUnavailable:
-            return Problem(.unavailable, "the store did not answer in time, and the rule \(rule) refuses then")
-        default: return Problem(.tooManyRequests, "the rule \(rule) has too little left for this request")
+            return Problem(
+                .unavailable, "the store did not answer in time, and the rule \(rule) refuses then", retryAfterS: 1)
+        default:
+            return Problem(
+                .tooManyRequests, "the rule \(rule) has too little left for this request",
+                retryAfterS: decision.retryUs?.dividedRoundingUp(by: 1_000_000))
         }
     }
 }

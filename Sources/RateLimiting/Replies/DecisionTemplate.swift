@@ -141,10 +141,15 @@ final class DecisionTemplates {
         allowed = DecisionTemplate(verdict: .allowed, policies) { DecisionJSON.writeWhole($0, to: $1) }
         refused = DecisionTemplate(verdict: .refused, policies) { DecisionJSON.writeWhole($0, to: $1) }
         refusedWithProblem = DecisionTemplate(verdict: .refused, policies) {
-            DecisionJSON.writeWhole($0, problem: DecisionReply.problem($0), to: $1)
+            DecisionJSON.writeWhole($0, withProblem: true, to: $1)
         }
-        allowedHeaders = DecisionTemplate(verdict: .allowed, policies) { DecisionHeaders.writeWhole($0, to: $1) }
-        refusedHeaders = DecisionTemplate(verdict: .refused, policies) { DecisionHeaders.writeWhole($0, to: $1) }
+        // The draft's field holds less than a limit may be, so such a number is not always the same in all fields.
+        let isBounded = policies.rules.allSatisfy { ($0.strategy?.capacity ?? 0) <= DecisionHeaders.largestInteger }
+        func headers(_ verdict: Outcome.Verdict) -> DecisionTemplate? {
+            isBounded ? DecisionTemplate(verdict: verdict, policies) { DecisionHeaders.writeWhole($0, to: $1) } : nil
+        }
+        allowedHeaders = headers(.allowed)
+        refusedHeaders = headers(.refused)
     }
 }
 

@@ -108,7 +108,9 @@ enum RuleChanges {
         while base.hasSuffix("-") { base.removeLast() }
         if base.isEmpty { base = "rule" }
         base = String(base.prefix(64))
-        let isTaken = { (id: String) in rules.rule(id: id) != nil || fresh.contains(id) }
+        let isTaken = { (id: String) in
+            rules.rule(id: id) != nil || fresh.contains(id) || RuleEndpoints.otherRoutes.contains(id)
+        }
         if !isTaken(base), draft.name != nil || rules.rule(named: base) == nil { return base }
         // The numbers are tried in steps that double, and the last step is halved: rules whose names say nothing in plain
         // letters may be thousands.

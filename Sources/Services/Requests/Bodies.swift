@@ -25,8 +25,10 @@ extension Exchange {
         return try await bodyOffLoop { try make(JSONValue(parsing: $0)) }
     }
 
-    /// What `make` makes of the bytes of the request's body: of many of them on another thread.
-    func bodyOffLoop<Made: Sendable>(_ make: @escaping @Sendable (ByteView) throws -> Made) async throws -> Made {
+    /// What `make` makes of the request's body, of a large one on another thread.
+    public func bodyOffLoop<Made: Sendable>(
+        _ make: @escaping @Sendable (ByteView) throws -> Made
+    ) async throws -> Made {
         guard body.count > Exchange.mostBytesParsedOnLoop else { return try make(body) }
         let text = steadyBody
         let made: Result<Made, any Error> = await BlockingPool.computing.run { Result { try make(text.view) } }

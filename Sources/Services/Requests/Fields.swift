@@ -40,6 +40,18 @@ public struct Fields {
         return try checkedString(value, name(member), max: max)
     }
 
+    /// The same, where empty text says that there is none.
+    public mutating func optionalString(_ member: String, max: Int = 256) throws(Problem) -> String? {
+        guard let value = value(member), value != .string("") else { return nil }
+        return try checkedString(value, name(member), max: max)
+    }
+
+    /// Text of up to `max` bytes that may have several lines; nil when it is absent or empty.
+    public mutating func lines(_ member: String, max: Int) throws(Problem) -> String? {
+        guard let value = value(member), value != .string("") else { return nil }
+        return try checkedString(value, name(member), max: max, hasLines: true)
+    }
+
     public mutating func int(_ member: String, in range: ClosedRange<Int>) throws(Problem) -> Int? {
         guard let value = value(member) else { return nil }
         guard case .int(let number) = value else {
@@ -58,12 +70,24 @@ public struct Fields {
         return flag
     }
 
+    /// The value of a member that is not read yet.
+    public func peek(_ member: String) -> JSONValue? { unread[member] }
+
     /// A length of time in milliseconds: an integer, or text such as `"30s"`.
-    public mutating func durationMs(_ member: String, in range: ClosedRange<Int>) throws(Problem) -> Int? {
+    /// - Parameter leastPlain: integers below it are refused, where whoever writes 60 means seconds. Text may say less.
+    public mutating func durationMs(
+        _ member: String, in range: ClosedRange<Int>, leastPlain: Int = 0
+    ) throws(Problem) -> Int? {
         guard let value = value(member) else { return nil }
         let ms: Int
         switch value {
-        case .int(let number): ms = number
+        case .int(let number):
+            if range.contains(number), number < leastPlain {
+                throw .field(
+                    name(member),
+                    "needs a unit below \(leastPlain): \"\(number)s\" is seconds, \"\(number)ms\" milliseconds")
+            }
+            ms = number
         case .string(let text):
             guard let parsed = DurationText.parseMs(text) else {
                 throw .field(
@@ -165,12 +189,19 @@ public struct Fields {
         return row[b.count]
     }
 
-    private func checkedString(_ value: JSONValue, _ name: String, max: Int) throws(Problem) -> String {
+    /// - Parameter hasLines: whether there may be line breaks and tabs.
+    private func checkedString(
+        _ value: JSONValue, _ name: String, max: Int, hasLines: Bool = false
+    ) throws(Problem) -> String {
         guard case .string(let text) = value else { throw .field(name, "must be a string") }
         guard !text.isEmpty else { throw .field(name, "must not be empty") }
         guard text.utf8.count <= max else { throw .field(name, "must be at most \(max) bytes long") }
-        guard text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
-            throw .field(name, "must not contain control characters")
+        let isText = text.utf8.allSatisfy { byte in
+            byte >= 0x20 && byte != 0x7F || hasLines && (byte == 0x09 || byte == 0x0A || byte == 0x0D)
+        }
+        guard isText else {
+            let exception = hasLines ? " other than line breaks and tabs" : ""
+            throw .field(name, "must not contain control characters" + exception)
         }
         return text
     }

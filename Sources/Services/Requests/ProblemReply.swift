@@ -23,9 +23,14 @@ public enum ProblemReply {
     }
 
     /// Writes the document's members into an object that is already begun.
-    public static func writeFields(_ problem: Problem, to json: inout JSONWriter) {
-        json.field("type", "/problems/" + problem.kind.rawValue)
-        json.field("title", problem.kind.title)
+    /// - Parameters:
+    ///   - type: one that is defined elsewhere; nil for our own.
+    ///   - title: of that type.
+    public static func writeFields(
+        _ problem: Problem, type: String? = nil, title: StaticString? = nil, to json: inout JSONWriter
+    ) {
+        json.field("type", type ?? "/problems/" + problem.kind.rawValue)
+        json.field("title", title ?? problem.kind.title)
         json.field("status", problem.kind.status)
         let detail = cut(problem.detail)
         json.field("detail", detail)

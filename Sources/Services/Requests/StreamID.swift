@@ -25,6 +25,12 @@ public struct StreamID: Comparable, Sendable {
         return ms > 0 ? StreamID(ms: ms - 1, sequence: .max) : nil
     }
 
+    /// The smallest id above this one; nil for the largest of all.
+    public var successor: StreamID? {
+        if sequence < .max { return StreamID(ms: ms, sequence: sequence + 1) }
+        return ms < .max ? StreamID(ms: ms + 1, sequence: 0) : nil
+    }
+
     public static func < (a: StreamID, b: StreamID) -> Bool { (a.ms, a.sequence) < (b.ms, b.sequence) }
 
     /// Swift's own reading of numbers takes a sign.

@@ -48,7 +48,8 @@ extension Security {
             (
                 .sell,
                 """
-                POST /api/reservations, PUT /api/reservations/{id}/confirm, PUT /api/reservations/{id}/cancel,
+                POST /api/reservations, PUT /api/reservations/{id}, PUT /api/reservations/{id}/confirm,
+                PUT /api/reservations/{id}/cancel,
                 PUT /api/reservations/{id}/extend
                 """
             ),

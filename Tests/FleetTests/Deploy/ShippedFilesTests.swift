@@ -20,9 +20,10 @@ extension Fleet {
             #expect(shellcheck.code == 0, "\(shellcheck.said)")
         }
 
-        @Test(arguments: ["fleet.conf", "auth_request.conf"]) func nginxTakesItsFiles(_ name: String) async throws {
-            let lines = try Tree.text("deploy/nginx/\(name)")
-                .replacing("listen 127.0.0.1:8000;", with: "listen 127.0.0.1:\(try freePort());")
+        @Test(arguments: ["fleet.conf", "auth_request.conf", "README.md"])
+        func nginxTakesItsFiles(_ name: String) async throws {
+            let given = try name == "README.md" ? Site.readmeLines() : Tree.text("deploy/nginx/\(name)")
+            let lines = given.replacing("listen 127.0.0.1:8000;", with: "listen 127.0.0.1:\(try freePort());")
             try Tree.write(lines, to: folder.path + "/lines.conf")
             try Tree.write(
                 "pid \(folder.path)/pid; events {} http { access_log off; include \(folder.path)/lines.conf; }\n",

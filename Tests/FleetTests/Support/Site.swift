@@ -53,18 +53,23 @@ final class Site: Sendable {
         }
     }
 
+    /// The files of a site.
+    static func writePages(_ folder: String) throws {
+        mkdir(folder, 0o755)
+        for name in ["page", "open", "closed", "local", "index.html"] {
+            try Tree.write("the \(name)\n", to: folder + "/" + name)
+        }
+    }
+
     private static func deployLines() throws -> String { try Tree.text("deploy/nginx/auth_request.conf") }
 
-    /// The README's lines with what they take for granted around them.
-    private static func readmeLines() throws -> String {
+    /// The README's lines.
+    static func readmeLines() throws -> String {
         let parts = try Tree.text("README.md").split(separator: "```nginx\n")
         guard parts.count == 2, let end = parts[1].firstRange(of: "```") else {
             throw SetUpFailure("README.md no longer has one block of nginx lines")
         }
-        return """
-            upstream quartermaster { server 127.0.0.1:8080; }
-            server { listen 127.0.0.1:8000; root /var/www/html; \(parts[1][..<end.lowerBound]) }
-            """
+        return String(parts[1][..<end.lowerBound])
     }
 
     /// Everything a configuration around the lines needs, and the files of the site. One process, so that its end by
@@ -81,10 +86,7 @@ final class Site: Sendable {
         try replace("listen 127.0.0.1:8000;", "listen 127.0.0.1:\(port);")
         try replace("root /var/www/html;", "root \(folder)/site;")
         try Tree.write(lines, to: folder + "/auth_request.conf")
-        mkdir(folder + "/site", 0o755)
-        for name in ["page", "open", "closed", "local"] {
-            try Tree.write("the \(name)\n", to: folder + "/site/" + name)
-        }
+        try Site.writePages(folder + "/site")
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map { "\($0)_temp_path \(folder)/\($0);" }.joined(separator: " ")
         try Tree.write(

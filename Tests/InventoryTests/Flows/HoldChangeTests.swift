@@ -209,4 +209,20 @@ struct HoldChangeTests {
             #expect(try stock.send("POST", "/api/reservations", body).json?["field"]?.text == "extra")
         }
     }
+
+    /// What was reserved for an order is listed in pages.
+    @Test func theReservationsOfAnOrder() throws {
+        let stock = try shop(100)
+        let made = try (0..<5).map { _ in try stock.hold("A", 1, #","orderId":"o""#) }
+        var found: [String] = []
+        var target: String? = "/api/reservations?orderId=o&limit=2"
+        while let path = target {
+            let answer = try stock.send("GET", path)
+            let ids = answer.json?["reservations"]?.elements.compactMap { $0["id"]?.text } ?? []
+            #expect(answer.status == 200 && (1...2).contains(ids.count))
+            found += ids
+            target = answer.header("Link").map { String($0.dropFirst().prefix { $0 != ">" }) }
+        }
+        #expect(found.sorted() == made.sorted())
+    }
 }

@@ -45,6 +45,8 @@ struct DurabilityTests {
 
     @Test func fsyncIsWhatTheFileHas() throws {
         let always = try RedisServer(options: .init(isPersistent: true))
+        // Before 7.2 it has to be looked at, which deploy/redis/users.acl lets nobody do.
+        try always.redis("ACL", "SETUSER", "server", "+config|get")
         #expect(try JobServer(always, works: false).send("POST", "/api/jobs", body("fsync")).status == 201)
         let lazy = try RedisServer(options: .init(arguments: ["--appendfsync", "everysec"], isPersistent: true))
         let info = try lazy.redis("INFO", "server").split(whereSeparator: \.isNewline)

@@ -9,9 +9,13 @@ extension Integration {
         /// `t` by SHA-256.
         private static let tokens = "test check e3b98a4da31a127d4bde6e43033f66ba274cab0eb7eb1c70ec41402bf6273dd8\n"
 
+        /// A call whose proxy is believed about keys, users and tiers.
+        private static let told =
+            "/api/rate-limits/authorize?api-key-header=X-API-Key&user-header=X-User-Id&tier-header=X-Tier"
+
         private func authorize(_ server: TestServer, _ headers: [(String, String)]) throws -> Int {
             try server.request(
-                "GET", "/api/rate-limits/authorize", headers: [("Authorization", "Bearer t")] + headers
+                "GET", Self.told, headers: [("Authorization", "Bearer t")] + headers
             ).status
         }
 

@@ -12,6 +12,26 @@ struct EndpointPatternTests {
         #expect(EndpointPattern(String(repeating: "/a", count: EndpointPattern.mostSegments + 1)) == nil)
     }
 
+    /// To the letter, and folded.
+    @Test(arguments: [
+        ("/a", "/a", true, true), ("/a", "/a/", false, true), ("/a", "/A", false, true), ("/a/", "/a/", true, true),
+        ("/a/", "/a", false, true), ("/A/{x}", "/A/y", true, true), ("/A/{x}", "/a/Y/", false, true),
+        ("/a/{x}", "/a/", false, false), ("/a/*", "/a/b/c", true, true), ("/a/*", "/a", false, true),
+        ("/a/B*", "/a/Bc/d", true, true), ("/a/B*", "/a/bc", false, true), ("/", "/", true, true),
+        ("/*", "/", true, true), ("/a", "/b", false, false), ("/a", "/a/b", false, false), ("/a/b", "/a", false, false),
+        ("/a", "", false, false),
+    ])
+    func matches(_ text: String, _ path: String, _ isExact: Bool, _ isFolded: Bool) throws {
+        let pattern = try #require(EndpointPattern(text))
+        #expect(path.withByteView { pattern.matches($0) } == isExact)
+        var index = EndpointIndex()
+        index.insert(pattern.folded, rule: 1)
+        var found: [Int32] = []
+        let texts = RequestTexts()
+        withExtendedLifetime(texts) { index.find(texts.endpoint(path).folded, &found) }
+        #expect((found == [1]) == isFolded)
+    }
+
     /// Each pattern is more specific than the one after it, among those that match `/a/b/c`.
     @Test func specificityOrdersPatterns() {
         let ordered = [
@@ -26,7 +46,7 @@ struct EndpointPatternTests {
 
 struct EndpointIndexTests {
     @Test(arguments: [
-        ("/a/b", ["/a/b", "/a/{x}", "/{x}/b", "/a/*", "/*", "/a*", "/a/b*"]), ("/a", ["/*", "/a*", "/{x}"]),
+        ("/a/b", ["/a/b", "/a/{x}", "/{x}/b", "/a/*", "/*", "/a*", "/a/b*"]), ("/a", ["/*", "/a*", "/{x}", "/a/*"]),
         ("/a/", ["/*", "/a*", "/a/*"]), ("/", ["/*", "/"]), ("/abc", ["/*", "/a*", "/{x}"]), ("", []), ("a/b", []),
         ("//b", ["/*"]),
     ])
@@ -78,7 +98,7 @@ struct EndpointIndexTests {
         index.insert(EndpointPattern(String(repeating: "/a", count: 64)), rule: 2)
         index.insert(EndpointPattern(String(repeating: "/a", count: 64) + "/*"), rule: 3)
         func found(_ count: Int) -> [Int] { find(String(repeating: "/a", count: count), index).sorted() }
-        #expect(found(64) == [1, 2])
+        #expect(found(64) == [1, 2, 3])
         #expect(found(65) == [1, 3])
         #expect(found(1000) == [1, 3])
     }
@@ -95,12 +115,14 @@ struct EndpointIndexTests {
         let given = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false).map(String.init)
         var prefix: String?
         if wanted.last!.hasSuffix("*") { prefix = String(wanted.removeLast().dropLast()) }
-        guard prefix == nil ? given.count == wanted.count : given.count > wanted.count else { return false }
+        // `/a` is `/a/`, whose rest is empty.
+        let isWithoutRest = prefix == nil || prefix == "" && given.count == wanted.count
+        guard isWithoutRest ? given.count == wanted.count : given.count > wanted.count else { return false }
         for (want, have) in zip(wanted, given) {
             let isParameter = want == "{id}" || want == ":id"
             guard isParameter ? !have.isEmpty : want == have else { return false }
         }
-        guard let prefix else { return true }
+        guard let prefix, !isWithoutRest else { return true }
         return given[wanted.count...].joined(separator: "/").hasPrefix(prefix)
     }
 }

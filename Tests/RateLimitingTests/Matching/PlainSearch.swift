@@ -50,12 +50,12 @@ enum PlainSearch {
             rank[1] = 1
         }
         if let endpoint = match.endpoint {
-            let path = request.endpoint.string
+            let path = request.endpoint.folded.string
             // Only the four patterns that the random rules are made of.
             switch endpoint {
             case "/a" where path == "/a": rank[2] = 4
             case "/{x}" where path == "/a" || path == "/c": rank[2] = 3
-            case "/a/*" where path.hasPrefix("/a/"): rank[2] = 2
+            case "/a/*" where path == "/a" || path.hasPrefix("/a/"): rank[2] = 2
             case "/*" where path.hasPrefix("/"): rank[2] = 1
             default: return nil
             }

@@ -95,12 +95,12 @@ struct RuleDraftTests {
     }
 
     @Test(arguments: [
-        ("strategy", #"{"limit":5,"window":1}"#), ("limit", #"{"strategy":"fixed_window","window":1}"#),
+        ("strategy", #"{"limit":5,"window":"1s"}"#), ("limit", #"{"strategy":"fixed_window","window":"1s"}"#),
         ("window", #"{"strategy":"fixed_window","limit":5}"#), ("window", #"{"strategy":"token_bucket","limit":5}"#),
         ("period", #"{"strategy":"quota","limit":5}"#), ("maxLeaseMs", #"{"strategy":"concurrency","limit":5}"#),
-        ("window", #"{"strategy":"quota","limit":5,"period":"day","window":1}"#),
-        ("window", #"{"strategy":"concurrency","limit":5,"maxLeaseMs":1,"window":1}"#),
-        ("initial", #"{"strategy":"fixed_window","limit":5,"window":1,"initial":1}"#),
+        ("window", #"{"strategy":"quota","limit":5,"period":"day","window":"1s"}"#),
+        ("window", #"{"strategy":"concurrency","limit":5,"maxLeaseMs":1,"window":"1s"}"#),
+        ("initial", #"{"strategy":"fixed_window","limit":5,"window":"1s","initial":1}"#),
         ("timeZone", #"{"strategy":"quota","limit":5,"period":"day","timeZone":"Mars/Olympus"}"#),
         ("period", #"{"strategy":"quota","limit":5,"period":"decade"}"#),
         // Limit and window together beyond exact arithmetic.

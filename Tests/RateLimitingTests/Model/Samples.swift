@@ -42,6 +42,10 @@ final class RequestTexts {
 
     func view(_ text: String) -> ByteView { text.withByteView { arena.copy($0) } }
 
+    func endpoint(_ text: String) -> Endpoint {
+        (try? EndpointPaths().endpoint(view(text), field: "endpoint", in: arena)) ?? .none
+    }
+
     func request(
         id: String? = nil, user: String? = nil, key: String? = nil, ip: String? = nil, endpoint: String = "",
         method: String = "", tier: String = "", cost: Int = 1
@@ -60,8 +64,8 @@ final class RequestTexts {
             identity = Identity(kind: .ip, value: view(address?.clientText() ?? "unknown"))
         }
         return CheckRequest(
-            identity: identity, address: address, endpoint: view(endpoint), method: view(method), tier: view(tier),
-            cost: cost)
+            identity: identity, address: address, endpoint: self.endpoint(endpoint), method: view(method),
+            tier: view(tier), cost: cost)
     }
 }
 

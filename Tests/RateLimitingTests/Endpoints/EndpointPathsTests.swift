@@ -4,8 +4,13 @@ import Testing
 
 @testable import RateLimiting
 
-struct NormalizedPathTests {
-    private let path = NormalizedPath()
+struct EndpointPathsTests {
+    private let paths = EndpointPaths()
+    private let arena = ByteArena()
+
+    private func written(_ target: String) throws -> String {
+        try target.withByteView { try paths.normalize($0, field: "endpoint", in: arena).written.string }
+    }
 
     @Test(arguments: [
         ("/a/b", "/a/b"), ("/", "/"), ("/a/b?x=1&y=/..", "/a/b"), ("/a#b", "/a"), ("/a?b#c", "/a"), ("/a#b?c", "/a"),
@@ -26,7 +31,7 @@ struct NormalizedPathTests {
         ("//a", "/a"), ("/a//b", "/a/b"), ("/a///b//", "/a/b/"), ("//", "/"), ("/a//../b", "/b"), ("/a/%2F/b", "/a/b"),
     ])
     func normalizes(_ target: String, _ expected: String) throws {
-        #expect(try target.withByteView { try path.normalize($0).string } == expected)
+        #expect(try written(target) == expected)
     }
 
     /// A normalized path without escapes stays as it is, and never has a dot segment left.
@@ -36,8 +41,8 @@ struct NormalizedPathTests {
         let parts = ["a", ".", "..", "", "%2e", "%2E.", "b.c", "...", "%61"]
         for _ in 0..<2000 {
             let target = "/" + (0..<random.below(8)).map { _ in random.element(parts) }.joined(separator: "/")
-            let once = try target.withByteView { try path.normalize($0).string }
-            let again = try once.withByteView { try path.normalize($0).string }
+            let once = try written(target)
+            let again = try written(once)
             #expect(once == again, "seed \(seed), \(target)")
             #expect(once.hasPrefix("/"))
             #expect(!once.split(separator: "/").contains { $0 == "." || $0 == ".." }, "seed \(seed), \(target)")
@@ -46,7 +51,19 @@ struct NormalizedPathTests {
 
     @Test func hasABound() throws {
         let longest = "/" + String(repeating: "a", count: 8191)
-        #expect(try (longest + "?" + longest).withByteView { try path.normalize($0).count } == 8192)
-        #expect(throws: Problem.self) { try (longest + "a").withByteView { try path.normalize($0).count } }
+        #expect(try written(longest + "?" + longest).utf8.count == 8192)
+        #expect(throws: Problem.self) { try written(longest + "a") }
+    }
+
+    /// What frameworks take for the same path is folded into one; names that are no paths stay as they are.
+    @Test(arguments: [
+        ("/a/B", "/a/b"), ("/a/", "/a"), ("/A%2F/", "/a"), ("/", "/"), ("//", "/"), ("/a", "/a"), ("/É/", "/É"),
+        ("Send-Mail", "Send-Mail"), ("a/", "a/"), ("a?b", "a?b"), ("HTTP://h/A/?x", "/a"),
+    ])
+    func folds(_ text: String, _ expected: String) throws {
+        let folded = try text.withByteView {
+            try paths.endpoint($0, field: "endpoint", in: arena).folded.string
+        }
+        #expect(folded == expected)
     }
 }

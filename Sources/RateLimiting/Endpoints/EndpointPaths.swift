@@ -4,18 +4,43 @@ import Services
 /// Reduces a request target to the path that rules are written for: no query, percent-decoded once, dot segments
 /// removed (RFC 3986, 5.2.4), so that `/a/%62/../c` cannot slip past a rule for `/a/c`. Adjacent slashes are one, as they
 /// are to nginx, Traefik and Caddy: they would serve `/a//c` as `/a/c`, too.
-final class NormalizedPath {
+final class EndpointPaths {
     private let decoded = ByteBuffer(capacity: 1024)
     private let result = ByteBuffer(capacity: 1024)
 
-    /// The result holds until the next call.
-    func normalize(_ target: ByteView) throws(Problem) -> ByteView {
-        let path = pathPart(target)
-        guard path.count <= 8192 else { throw .field("X-Original-URI", "must be at most 8192 bytes long") }
-        if isPlain(path) { return path }
-        decode(path)
-        removeDotSegments()
-        return result.view
+    static let longestPath = 8192
+
+    /// What a caller of ours names: a path or an absolute URI is normalized, any other text is a name.
+    func endpoint(_ text: ByteView, field: @autoclosure () -> String, in arena: ByteArena) throws(Problem) -> Endpoint {
+        guard text.hasPrefix("/") || authorityStart(text) != nil else { return Endpoint(name: text) }
+        return try normalize(text, field: field(), in: arena)
+    }
+
+    /// - Parameters:
+    ///   - field: where the target stands, for the refusal of one that is too long.
+    ///   - arena: holds what is not a part of `target`.
+    func normalize(
+        _ target: ByteView, field: @autoclosure () -> String, in arena: ByteArena
+    ) throws(Problem) -> Endpoint {
+        var path = pathPart(target)
+        guard path.count <= EndpointPaths.longestPath else {
+            throw .field(field(), "must be at most \(EndpointPaths.longestPath) bytes long")
+        }
+        if !isPlain(path) {
+            decode(path)
+            removeDotSegments()
+            path = arena.copy(result.view)
+        }
+        return Endpoint(written: path, folded: fold(path, in: arena))
+    }
+
+    private func fold(_ path: ByteView, in arena: ByteArena) -> ByteView {
+        let hasSlash = path.count > 1 && path[path.count - 1] == UInt8(ascii: "/")
+        let folded = hasSlash ? path.slice(0, path.count - 1) : path
+        guard folded.buffer.contains(where: { $0 >= 0x41 && $0 <= 0x5A }) else { return folded }
+        let target = arena.allocate(folded.count)
+        for i in 0..<folded.count { target[i] = folded[i].asciiLowercased }
+        return ByteView(base: target, count: folded.count)
     }
 
     /// Without scheme and authority, query and fragment.
