@@ -157,10 +157,10 @@ import Testing
         let writer = try source.connect()
         try writer("INCR", "{m}")
         #expect(try writer("WAIT", "1", "5000") == .integer(1))
-        source.kill()
-        // Others go on meanwhile.
         let other = try #require(
             (0..<60).map(key).first { (try? cluster.owner(ofSlot: cluster.slot(of: $0))) !== source })
+        source.kill()
+        // Others go on meanwhile.
         #expect(try await add(client, other) == 1)
         #expect(await eventually { (try? await add(client, "{m}", budgetUs: 500_000)) != nil })
         #expect(try cluster.owner(ofSlot: slot) !== source)

@@ -33,10 +33,11 @@ public final class ChildProcess: @unchecked Sendable {
         wait()
     }
 
-    /// Blocks until the child has ended; its status as of `waitpid`.
+    /// Blocks until the child has ended; its status as of `waitpid`. One that lasts longer than a test waits is killed.
     @discardableResult
     public func wait() -> Int32 {
-        lock.withLock {
+        if !blockingUntil({ hasEnded }) { signal(SIGKILL) }
+        return lock.withLock {
             if let status { return status }
             var ended: Int32 = 0
             while waitpid(pid, &ended, 0) < 0, errno == EINTR {}

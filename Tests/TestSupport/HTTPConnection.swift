@@ -86,9 +86,10 @@ public final class HTTPConnection {
         return answer
     }
 
-    /// The next event; comments are passed over.
+    /// The next event; comments are passed over, and so it is not enough that something comes.
     public func nextEvent() throws -> ServerSentEvent {
-        while true {
+        let endUs = MonotonicClock.nowUs() + longestWaitUs
+        while MonotonicClock.nowUs() < endUs {
             if let event = takeEvent() {
                 if event != ServerSentEvent() { return event }
                 continue
@@ -96,6 +97,7 @@ public final class HTTPConnection {
             guard let chunk = try receiveChunk() else { throw SetUpFailure("the stream has ended") }
             events += chunk
         }
+        throw SetUpFailure("no event came within 30 s")
     }
 
     private func takeEvent() -> ServerSentEvent? {

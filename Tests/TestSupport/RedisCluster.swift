@@ -57,18 +57,31 @@ public final class RedisCluster: Sendable {
 
     public func slot(of key: String) throws -> Int { Int(try masters[0].redis("CLUSTER", "KEYSLOT", key))! }
 
-    /// The node that serves a slot now, by the word of a node that runs.
+    /// The node that serves a slot now, by its own word. What the others have heard of it may be old: after a move the last
+    /// message of the former owner can still be on its way to them.
     public func owner(ofSlot slot: Int) throws -> RedisServer {
-        for node in nodes where !node.isDown {
-            guard let ranges = try? node.connect().command(["CLUSTER", "SLOTS"]).elements else { continue }
-            for range in ranges {
-                let parts = range.elements
-                guard (Int(parts[0].text)!...Int(parts[1].text)!).contains(slot) else { continue }
-                let port = Int(parts[2].elements[1].text)
-                if let owner = nodes.first(where: { $0.port == port }) { return owner }
+        var owners: [RedisServer] = []
+        let isClear = blockingUntil {
+            owners = nodes.filter { !$0.isDown && serves($0, slot) }
+            return owners.count == 1
+        }
+        guard isClear else { throw SetUpFailure("\(owners.count) nodes serve slot \(slot)") }
+        return owners[0]
+    }
+
+    /// Whether a master says that a slot is its own.
+    private func serves(_ node: RedisServer, _ slot: Int) -> Bool {
+        guard let map = try? node.redis("CLUSTER", "NODES") else { return false }
+        for line in map.split(whereSeparator: \.isNewline) {
+            let words = line.split(separator: " ")
+            guard words.count > 8, words[2].contains("myself"), words[2].contains("master") else { continue }
+            // Slots on the move stand in brackets; they are also in their owner's ranges.
+            for range in words[8...] where !range.hasPrefix("[") {
+                let ends = range.split(separator: "-").compactMap { Int($0) }
+                if let first = ends.first, let last = ends.last, first <= slot, slot <= last { return true }
             }
         }
-        throw SetUpFailure("nobody serves slot \(slot)")
+        return false
     }
 
     /// A connection to the node that serves a key.

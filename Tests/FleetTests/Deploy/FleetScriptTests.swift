@@ -144,6 +144,7 @@ extension Fleet {
                 }
                 return counts
             }
+            defer { ended.withLock { $0 = true } }
             for name in ["server-1", "server-2"] {
                 let restart = try await fleet("restart", name)
                 #expect(restart.code == 0, "\(restart.said)")
