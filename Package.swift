@@ -73,7 +73,7 @@ let package = Package(
             ],
             lua: "job_scheduling",
             [
-                "queue", "ends", "take", "runs", "enqueue", "finish_and_lease", "heartbeat", "cancel", "tick", "fire",
+                "queue", "ties", "ends", "take", "fields", "runs", "enqueue", "finish_and_lease", "heartbeat", "cancel", "tick", "fire",
                 "change", "batch_open", "batch", "settings", "read", "figures", "audit", "list_queue", "peek",
                 "worker_presence",
             ]),

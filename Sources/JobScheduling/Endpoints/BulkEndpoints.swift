@@ -137,10 +137,10 @@ final class BulkEndpoints {
     ) async throws -> [String] {
         var servers: [String] = []
         var known = try await hash(id)
-        if known["state"] == nil {
-            var number = ""
-            if let callback {
-                let made = try await store.create([callback], in: id.queue, waits: true)
+        if known["total"] == nil {
+            var number = known["callback"] ?? ""
+            if let callback, number.isEmpty {
+                let made = try await store.create([callback], in: id.queue, awaiting: id.digest)
                 if case .created(let job)? = made.outcomes.first { number = job.digits }
                 servers.append(made.server)
             }

@@ -26,7 +26,7 @@ public struct JobRecord: Sendable {
     }
 
     /// A job that has just been created, from what was sent.
-    init(id: JobID, draft: JobDraft, createdMs: Int) {
+    init(id: JobID, draft: JobDraft, createdMs: Int, firstSlotMs: Int? = nil) {
         var fields: [String: String] = ["created": String(createdMs)]
         let list = draft.fields()
         for i in stride(from: 0, to: list.count, by: 2) { fields[list[i]] = list[i + 1] }
@@ -35,7 +35,9 @@ public struct JobRecord: Sendable {
         switch draft.timing {
         case .now: if !draft.dependencies.isEmpty { fields["state"] = "waiting" }
         case .at(let ms): dueMs = ms
-        case .repeatedly: fields["state"] = "scheduled"
+        case .repeatedly:
+            fields["state"] = "scheduled"
+            dueMs = firstSlotMs
         case .manually: fields["state"] = "idle"
         }
         self.init(id: id, dueMs: dueMs, fields: fields)
