@@ -4,6 +4,8 @@ import Glibc
 public final class BlockingPool: @unchecked Sendable {
     // Unchecked because the queue is only touched under the mutex that guards its condition.
     public static let shared = BlockingPool(maxThreads: 4)
+    /// For long computing (parsing large bodies), so that what waits for a name or a file isn't kept waiting by it.
+    public static let computing = BlockingPool(maxThreads: 2)
 
     private let maxThreads: Int
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)

@@ -33,6 +33,23 @@ struct LedgerTests {
         #expect(try stock.send("GET", "/api/inventory/A/ledger?from=1").json?["field"]?.text == "from")
     }
 
+    /// Of what we give out, and of what could be taken for it.
+    @Test func cursorsAtTheEndsOfTheirTypeAreRefused() throws {
+        let stock = try StockServer()
+        try stock.product("A")
+        for path in ["/api/alerts", "/api/transfers", "/api/inventory/A/ledger", "/api/products"] {
+            for cursor in [
+                "9223372036854775807", "9223372036854775806", "-1", "%2b1", "0-0", "1-2-x",
+                "18446744073709551615-18446744073709551615", "{}",
+            ] {
+                // A number is a SKU as well.
+                if path == "/api/products", cursor.first?.isNumber == true { continue }
+                let answer = try stock.send("GET", "\(path)?cursor=\(cursor)")
+                #expect(answer.status == 400 && answer.json?["field"]?.text == "cursor", "\(path) \(cursor)")
+            }
+        }
+    }
+
     @Test func whatIsDamagedIsFoundAndSetRight() throws {
         let stock = try StockServer()
         for sku in ["A", "B"] {

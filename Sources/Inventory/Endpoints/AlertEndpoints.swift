@@ -51,7 +51,7 @@ final class AlertEndpoints {
         let level = try choice("level", StockAlert.Level.self)
         let grouping = try choice("groupBy", Grouping.self)
         let warehouse = exchange.queryItem("warehouseId")
-        guard let start = Int(page.cursor ?? "0"), start >= 0 else { throw Problem.field("cursor", "is none of ours") }
+        let start = try page.place(ListOffset.init) ?? .start
         let (alerts, looked) = try await read(from: start, limit: page.limit)
         var rows: [(SKU, JSONValue)] = []
         for alert in alerts {
@@ -63,7 +63,7 @@ final class AlertEndpoints {
         exchange.beginReply(200)
         if looked == page.limit {
             page.addNextLink(
-                String(start + looked), to: exchange, keeping: ["status", "level", "warehouseId", "groupBy"])
+                "\(start.value + looked)", to: exchange, keeping: ["status", "level", "warehouseId", "groupBy"])
         }
         let answer = grouping == nil ? rows.map(\.1) : AlertEndpoints.grouped(rows)
         exchange.finishReply(contentType: "application/json") { JSONValue.array(answer).write(to: $0) }
@@ -85,9 +85,9 @@ final class AlertEndpoints {
     }
 
     /// Alerts in the order of the list, and how many names were looked at.
-    func read(from start: Int, limit: Int) async throws -> ([StockAlert], looked: Int) {
+    func read(from start: ListOffset, limit: Int) async throws -> ([StockAlert], looked: Int) {
         let key = lanes.keys.alerts
-        let names = try await send(["ZREVRANGE", key, String(start), String(start + limit - 1)], key).strings ?? []
+        let names = try await send(["ZREVRANGE", key, String(start.value), String(start.value + limit - 1)], key).strings ?? []
         var found: [StockAlert] = []
         for name in names {
             guard let (sku, warehouse) = StockOutbox.place(name) else { continue }

@@ -39,10 +39,7 @@ final class LedgerEndpoints {
         let from = try LedgerEndpoints.time(exchange, "from")
         let to = try LedgerEndpoints.time(exchange, "to")
         let warehouse = exchange.queryItem("warehouseId")
-        if let cursor = page.cursor, cursor.split(separator: "-").compactMap({ UInt64($0) }).count != 2 {
-            throw Problem.field("cursor", "is none of ours")
-        }
-        let end = page.cursor.map { "(" + $0 } ?? to.map { String($0) } ?? "+"
+        let end = try page.place(StreamID.ofEntry).map { "(\($0)" } ?? to.map { String($0) } ?? "+"
         let entries = try await ledger.page(sku, from: from, to: end, limit: page.limit)
         exchange.beginReply(200)
         if entries.count == page.limit, let last = entries.last {

@@ -49,7 +49,7 @@ final class ProductEndpoints {
     private func list(_ exchange: Exchange) async throws {
         let page = try Page(exchange)
         let category = exchange.queryItem("category")
-        let names = try await store.names(after: page.cursor, limit: page.limit)
+        let names = try await store.names(after: try page.place { SKU($0) }?.text, limit: page.limit)
         var products: [JSONValue] = []
         for product in try await store.find(names.compactMap { SKU($0) }).compactMap({ $0 })
         where category == nil || product.category == category {

@@ -38,7 +38,7 @@ final class ReorderEndpoints {
             return exchange.reply(200, json: .array([row]))
         }
         let page = try Page(exchange)
-        let names = try await products.names(after: page.cursor, limit: page.limit)
+        let names = try await products.names(after: try page.place { SKU($0) }?.text, limit: page.limit)
         var rows: [JSONValue] = []
         for sku in names.compactMap({ SKU($0) }) {
             if let row = try await advice(sku, days) { rows.append(row) }

@@ -46,11 +46,10 @@ final class StockEventsEndpoint {
         let key = lanes.keys.events
         var start = "0-0"
         if let header = exchange.header("last-event-id")?.string {
-            let parts = header.split(separator: "-", omittingEmptySubsequences: false)
-            guard parts.count == 2, parts.allSatisfy({ UInt64($0) != nil }) else {
+            guard let place = StreamID(header) else {
                 throw Problem.field("Last-Event-ID", "is not one that was given out")
             }
-            start = header
+            start = place.description
         } else {
             let reply = try await lanes.context.redis.send(
                 ["XREVRANGE", key, "+", "-", "COUNT", "1"], key: key, budgetUs: StockEventsEndpoint.budgetUs)
@@ -60,7 +59,7 @@ final class StockEventsEndpoint {
         }
         // Read after the place in the stream, so that nothing lies between the two.
         var open: [JSONValue] = []
-        for alert in try await alerts.read(from: 0, limit: 1000).0 where alert.status != .resolved {
+        for alert in try await alerts.read(from: .start, limit: 1000).0 where alert.status != .resolved {
             open.append(try await alerts.json(alert))
         }
         let stream = EventStream(exchange)

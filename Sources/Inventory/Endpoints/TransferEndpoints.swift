@@ -132,7 +132,7 @@ final class TransferEndpoints {
             }
             status = known
         }
-        guard let start = Int(page.cursor ?? "0"), start >= 0 else { throw Problem.field("cursor", "is none of ours") }
+        let start = try page.place(ListOffset.init)?.value ?? 0
         let key = lanes.keys.transfers
         let names =
             try await send(["ZREVRANGE", key, String(start), String(start + page.limit - 1)], key).strings ?? []

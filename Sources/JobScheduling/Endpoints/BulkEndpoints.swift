@@ -1,4 +1,5 @@
 import Digests
+import EventLoops
 import HTTP
 import JSON
 import Services
@@ -12,7 +13,9 @@ final class BulkEndpoints {
     private static let mostInBulk = 1000
     private static let mostInBatch = 10_000
     private static let bodyLimit = 32 << 20
+    /// How much of a batch one call enqueues.
     private static let chunk = 500
+    private static let chunkBytes = 1 << 20
 
     init(store: JobStore, kinds: KindRegistry, types: ExternalTypes) {
         self.store = store
@@ -35,33 +38,92 @@ final class BulkEndpoints {
 
     // MARK: Reading
 
-    /// The jobs of a body, every one of them checked before anything is stored, names of the same request resolved.
-    private func drafts(_ fields: inout Fields, most: Int) async throws -> [JobDraft] {
-        guard let elements = try fields.array("jobs", maxCount: most), !elements.isEmpty else {
-            throw Problem.field("jobs", "must have 1 to \(most) jobs")
+    /// What a body asks for, as far as it can be told from the body alone; read on another thread when it is large.
+    private struct Request: Sendable {
+        var drafts: [JobDraft]
+        var name = "batch"
+        var callback: JobDraft?
+
+        static func bulk(_ body: JSONValue) throws(Problem) -> Request {
+            var fields = try Fields(body)
+            let request = Request(drafts: try drafts(&fields, most: BulkEndpoints.mostInBulk))
+            try fields.finish()
+            return request
         }
-        var jobs: [ParsedJob] = []
-        jobs.reserveCapacity(elements.count)
-        for (i, element) in elements.enumerated() { jobs.append(try JobDraftParser.parse(element, of: "jobs[\(i)]")) }
-        let drafts = try JobGraph.resolve(jobs)
-        let queue = drafts[0].queue
-        var external: Set<String>?
-        for (i, draft) in drafts.enumerated() {
-            guard draft.queue == queue else {
-                throw Problem.impossible("jobs[\(i)].queue", "must be that of the others, \(queue)")
+
+        static func batch(_ body: JSONValue) throws(Problem) -> Request {
+            var fields = try Fields(body)
+            let name = try fields.string("name") ?? "batch"
+            let callback = try fields.value("callback").map { value throws(Problem) in
+                try JobDraftParser.parse(value, of: "callback").alone()
             }
-            if kinds[draft.type] == nil, external == nil { external = try await types.names(queue) }
-            try kinds.check(draft, named: "jobs[\(i)].", external: external ?? [])
+            let request = Request(
+                drafts: try drafts(&fields, most: BulkEndpoints.mostInBatch), name: name, callback: callback)
+            try fields.finish()
+            if let i = request.drafts.firstIndex(where: { !$0.timing.isNow }) {
+                throw .impossible("jobs[\(i)]", "of a batch runs once, as soon as the batch is complete")
+            }
+            try request.checkCallback()
+            return request
         }
-        return drafts
+
+        /// The jobs of a body, names of the same request resolved.
+        private static func drafts(_ fields: inout Fields, most: Int) throws(Problem) -> [JobDraft] {
+            guard let elements = try fields.array("jobs", maxCount: most), !elements.isEmpty else {
+                throw .field("jobs", "must have 1 to \(most) jobs")
+            }
+            var jobs: [ParsedJob] = []
+            jobs.reserveCapacity(elements.count)
+            for (i, element) in elements.enumerated() {
+                let job = try JobDraftParser.parse(element, of: "jobs[\(i)]")
+                if let queue = jobs.first?.queue, job.queue != queue {
+                    throw .impossible("jobs[\(i)].queue", "must be that of the others, \(queue)")
+                }
+                jobs.append(job)
+            }
+            return try JobGraph.resolve(jobs)
+        }
+
+        /// A callback is started by the batch's end and by nothing else; another job must not take its place.
+        private func checkCallback() throws(Problem) {
+            guard let callback else { return }
+            guard callback.queue == drafts[0].queue else {
+                throw .impossible("callback.queue", "must be that of the jobs, \(drafts[0].queue)")
+            }
+            guard callback.timing.isNow else {
+                throw .impossible("callback", "runs once, when the batch has ended, and not at a time of its own")
+            }
+            guard callback.dependencies.isEmpty else {
+                throw .impossible("callback.dependencies", "cannot be given: the callback waits for the batch alone")
+            }
+            guard callback.unique == nil, callback.conflict?.strategy != .merge else {
+                throw .impossible(
+                    callback.unique == nil ? "callback.conflict" : "callback.unique",
+                    "cannot be given: another job would then stand for the callback")
+            }
+        }
+    }
+
+    /// Refuses jobs that their kinds could not run.
+    private func check(_ request: Request) async throws {
+        let queue = request.drafts[0].queue
+        let isKnown = request.drafts.allSatisfy { kinds[$0.type] != nil }
+        let isCallbackKnown = request.callback.map { kinds[$0.type] != nil } ?? true
+        let external = isKnown && isCallbackKnown ? [] : try await types.names(queue)
+        var slices = WorkSlices(store.context.loop)
+        for (i, draft) in request.drafts.enumerated() {
+            try kinds.check(draft, named: "jobs[\(i)].", external: external)
+            await slices.pauseIfLong()
+        }
+        if let callback = request.callback { try kinds.check(callback, named: "callback.", external: external) }
     }
 
     private func bulk(_ exchange: Exchange, _ caller: Caller) async throws {
-        var fields = try Fields(try exchange.jsonBody())
-        let drafts = try await drafts(&fields, most: BulkEndpoints.mostInBulk)
-        try fields.finish()
+        let request = try await exchange.jsonBodyOffLoop(Request.bulk)
+        try await check(request)
+        let drafts = request.drafts
         let promises = try await promises(drafts)
-        let key = try IdempotencyKey(exchange, caller: caller)
+        let key = try await IdempotencyKey.ofLargeBody(exchange, caller: caller)
         try await store.claim(key)
         let creation = try await store.create(drafts, in: drafts[0].queue, key: key) { "jobs[\($0)]." }
         for promise in promises { try await promise.confirm(writtenBy: [creation.server]) }
@@ -103,56 +165,52 @@ final class BulkEndpoints {
     // MARK: Batches
 
     private func batch(_ exchange: Exchange, _ caller: Caller) async throws {
-        var fields = try Fields(try exchange.jsonBody())
-        let name = try fields.string("name") ?? "batch"
-        var callback: JobDraft?
-        if let value = fields.value("callback") { callback = try JobDraftParser.parse(value, of: "callback").alone() }
-        let drafts = try await drafts(&fields, most: BulkEndpoints.mostInBatch)
-        try fields.finish()
-        let queue = drafts[0].queue
-        if let draft = callback {
-            guard draft.queue == queue else {
-                throw Problem.impossible("callback.queue", "must be that of the jobs, \(queue)")
-            }
-            try kinds.check(
-                draft, named: "callback.", external: kinds[draft.type] == nil ? try await types.names(queue) : [])
-        }
-        if let i = drafts.firstIndex(where: { if case .now = $0.timing { false } else { true } }) {
-            throw Problem.impossible("jobs[\(i)]", "of a batch runs once, as soon as the batch is complete")
-        }
-        let promises = try await promises(drafts)
-        let key = try IdempotencyKey(exchange, caller: caller)
+        let request = try await exchange.jsonBodyOffLoop(Request.batch)
+        try await check(request)
+        let promises = try await promises(request.drafts)
+        let key = try await IdempotencyKey.ofLargeBody(exchange, caller: caller)
         try await store.claim(key)
         // The same key names the same batch, so a request that a dead replica began is carried on.
-        let id = BatchID(queue: queue, digest: key?.name ?? RandomID.hex(bytes: 12))
-        let servers = try await fill(id, name: name, drafts, callback)
+        let id = BatchID(queue: request.drafts[0].queue, digest: key?.name ?? RandomID.hex(bytes: 12))
+        let servers: [String]
+        do { servers = try await fill(id, request) } catch let problem as Problem {
+            // What is refused leaves nothing behind; what does not come through here, the upkeep drops after a minute.
+            try? await drop(id)
+            throw problem
+        }
         for promise in promises { try await promise.confirm(writtenBy: servers) }
         exchange.stashHeader("Location", "/api/batches/\(id)")
         exchange.reply(201, json: try await status(id))
     }
 
+    private func drop(_ id: BatchID) async throws {
+        var answer = "more"
+        while answer == "more" {
+            answer = try await store.run(JobScripts.batch, id.queue, ["drop", id.digest]).first ?? "gone"
+        }
+    }
+
     /// - Returns: the servers that have done it.
-    private func fill(
-        _ id: BatchID, name: String, _ drafts: [JobDraft], _ callback: JobDraft?
-    ) async throws -> [String] {
+    private func fill(_ id: BatchID, _ request: Request) async throws -> [String] {
+        let drafts = request.drafts
         var servers: [String] = []
         var known = try await hash(id)
         if known["total"] == nil {
             var number = known["callback"] ?? ""
-            if let callback, number.isEmpty {
+            if let callback = request.callback, number.isEmpty {
                 let made = try await store.create([callback], in: id.queue, awaiting: id.digest)
                 if case .created(let job)? = made.outcomes.first { number = job.digits }
                 servers.append(made.server)
             }
             servers.append(
                 try await store.runNamingServer(
-                    JobScripts.batchOpen, id.queue, [id.digest, name, String(drafts.count), number]
+                    JobScripts.batchOpen, id.queue, [id.digest, request.name, String(drafts.count), number]
                 ).server)
             known = try await hash(id)
         }
         var enqueued = known["enqueued"].flatMap { Int($0) } ?? 0
         while known["state"] == "open", enqueued < drafts.count {
-            let chunk = Array(drafts[enqueued..<min(enqueued + BulkEndpoints.chunk, drafts.count)])
+            let chunk = BulkEndpoints.chunk(drafts[enqueued...])
             let start = enqueued
             let made = try await store.create(chunk, in: id.queue, batch: (id.digest, enqueued)) {
                 "jobs[\(start + $0)]."
@@ -170,6 +228,16 @@ final class BulkEndpoints {
             default: throw Problem(.conflict, "the batch was removed meanwhile; send it again")
             }
         }
+    }
+
+    /// The first of the jobs, as many as one call takes.
+    private static func chunk(_ drafts: ArraySlice<JobDraft>) -> [JobDraft] {
+        var bytes = 0
+        let end = drafts.prefix(chunk).firstIndex { draft in
+            bytes += draft.config.utf8.count
+            return bytes > chunkBytes
+        }
+        return Array(drafts[..<max(end ?? min(drafts.startIndex + chunk, drafts.endIndex), drafts.startIndex + 1)])
     }
 
     private func hash(_ id: BatchID) async throws -> [String: String] {
@@ -202,26 +270,4 @@ final class BulkEndpoints {
             .init("endedAt", JobRecord.time(fields["ended"].flatMap { Int($0) })),
         ])
     }
-}
-
-/// Names a batch: its queue, and what it is called there (`default.3f2a…`).
-struct BatchID: CustomStringConvertible {
-    let queue: QueueName
-    let digest: String
-
-    init(queue: QueueName, digest: String) {
-        self.queue = queue
-        self.digest = digest
-    }
-
-    init?(_ text: String) {
-        guard let dot = text.lastIndex(of: "."), let queue = QueueName(String(text[..<dot])) else { return nil }
-        let digest = text[text.index(after: dot)...]
-        guard (1...64).contains(digest.utf8.count),
-            digest.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
-        else { return nil }
-        self.init(queue: queue, digest: String(digest))
-    }
-
-    var description: String { "\(queue.text).\(digest)" }
 }

@@ -1,3 +1,5 @@
+import Bytes
+import EventLoops
 import HTTP
 import JSON
 import Redis
@@ -16,37 +18,13 @@ final class JobLists {
         var type: String?
         var name: String?
         var isDeadLetter = false
-
-        func takes(_ job: JobRecord) -> Bool {
-            // The runs of schedules are their schedules' history.
-            if job.mergedInto != nil { return false }
-            if let status, job.status != status { return false }
-            if let type, job.type != type { return false }
-            if let name, job.fields["name"] != name { return false }
-            return true
-        }
     }
 
-    /// Where a page begins: a queue, one of its sets, and a place there.
-    private struct Place {
-        var queue: String
-        var set: String
-        var rank: Int
-
-        init(queue: String, set: String, rank: Int) {
-            self.queue = queue
-            self.set = set
-            self.rank = rank
-        }
-
-        init?(_ cursor: String) {
-            let parts = cursor.split(separator: "~").map(String.init)
-            guard parts.count == 3, let rank = Int(parts[2]), rank >= 0 else { return nil }
-            self.init(queue: parts[0], set: parts[1], rank: rank)
-        }
-
-        var cursor: String { "\(queue)~\(set)~\(rank)" }
-    }
+    /// After so many bytes of jobs a page ends, however many were asked for.
+    private static let pageBytes = 1 << 20
+    /// How many jobs a page looks at when few of them are wanted, and how many one call does.
+    private static let mostLooked = 20_000
+    private static let mostInACall = 200
 
     func jobs(_ exchange: Exchange) async throws {
         var filter = Filter()
@@ -71,60 +49,85 @@ final class JobLists {
 
     private func list(_ exchange: Exchange, _ filter: Filter) async throws {
         let page = try Page(exchange)
-        var start: Place?
-        if let cursor = page.cursor {
-            guard let place = Place(cursor) else { throw Problem.field("cursor", "is not one that was given out") }
-            start = place
-        }
+        let start = try page.place(JobPlace.init)
         var queues = try await store.queues()
         if let name = exchange.queryItem("queue") {
             guard let queue = QueueName(name) else { throw Problem.field("queue", "is no name of a queue") }
             queues = queues.filter { $0 == queue }
         }
-        var found: [JobRecord] = []
-        var looked = 0
-        for queue in queues where start == nil || queue.text >= start!.queue {
-            let sets = try await sets(queue, filter)
-            var first = 0
-            if let place = start, place.queue == queue.text { first = sets.firstIndex(of: place.set) ?? 0 }
-            for set in sets[first...] {
-                var rank = start?.queue == queue.text && start?.set == set ? start!.rank : 0
-                while true {
-                    let numbers = try await members(queue, set, rank, min(200, page.limit))
-                    if numbers.isEmpty { break }
-                    var jobs: [Int: JobRecord] = [:]
-                    for job in try await store.read(queue, numbers) { jobs[job.id.number] = job }
-                    for number in numbers {
-                        rank += 1
-                        if let job = Int(number).flatMap({ jobs[$0] }), filter.takes(job) { found.append(job) }
-                        if found.count == page.limit { break }
-                    }
-                    looked += numbers.count
-                    if found.count == page.limit || looked >= 20_000 {
-                        let next = Place(queue: queue.text, set: set, rank: rank)
-                        return JobLists.reply(exchange, found, page, next)
-                    }
+        let answer = Answer(loop: store.context.loop, most: page.limit)
+        for queue in queues where start == nil || queue.text >= start!.queue.text {
+            var sets = try await sets(queue, filter)[...]
+            if let start, start.queue == queue {
+                guard let first = sets.firstIndex(of: start.set) else {
+                    throw Problem.field("cursor", "is not one that was given out for such a list")
+                }
+                sets = sets[first...]
+            }
+            for set in sets {
+                var place = start.flatMap { $0.queue == queue && $0.set == set ? $0 : nil }
+                while let next = try await part(queue, set, after: place, filter, into: answer) {
+                    place = next
+                    if answer.isFull { return JobLists.reply(exchange, answer, page, next) }
                 }
             }
         }
-        JobLists.reply(exchange, found, page, nil)
+        JobLists.reply(exchange, answer, page, nil)
     }
 
-    private static func reply(_ exchange: Exchange, _ jobs: [JobRecord], _ page: Page, _ next: Place?) {
+    /// Adds a part of a set to the answer; returns the place behind it, nil at the set's end.
+    private func part(
+        _ queue: QueueName, _ set: String, after place: JobPlace?, _ filter: Filter, into answer: Answer
+    ) async throws -> JobPlace? {
+        // What ended last is what is asked for first.
+        var arguments = [set, set == "ended" || set == "dead" ? "down" : "up"]
+        if let place { arguments += [String(place.score), JobID.digits(place.number)] } else { arguments += ["", ""] }
+        arguments += [answer.most - answer.count, JobLists.mostInACall, JobLists.pageBytes / 4].map { String($0) }
+        arguments += [filter.type ?? "", filter.name ?? "", filter.status.map { " \($0.rawValue) " } ?? ""]
+        let reply = try await store.context.redis.run(
+            JobScripts.list, keys: QueueKeys.ofScript(store.keys.base(queue)), arguments: arguments + JobRecord.listed,
+            budgetUs: JobStore.budgetUs)
+        guard case .array(let parts) = reply, parts.count >= 3, case .integer(let looked) = parts[0] else {
+            throw RedisError.unexpectedReply("list")
+        }
+        for part in parts.dropFirst(3) {
+            if let job = JobRecord(queue: queue, listed: part.words, in: set) { await answer.add(job) }
+        }
+        answer.looked += Int(looked)
+        return JobPlace(queue: queue, set: set, score: parts[1].string ?? "", number: parts[2].string ?? "")
+    }
+
+    /// The part of an answer that is there so far. It is written while the list is read, in slices, so that a long one does
+    /// not hold up the loop.
+    private final class Answer {
+        let body = ByteBuffer()
+        let most: Int
+        var count = 0
+        var looked = 0
+        private var slices: WorkSlices
+
+        init(loop: EventLoop, most: Int) {
+            self.most = most
+            slices = WorkSlices(loop)
+        }
+
+        func add(_ job: JobRecord) async {
+            body.append(count == 0 ? "[" : ",")
+            job.json.write(to: body)
+            count += 1
+            await slices.pauseIfLong()
+        }
+
+        var isFull: Bool { count >= most || looked >= JobLists.mostLooked || body.count >= JobLists.pageBytes }
+    }
+
+    private static func reply(_ exchange: Exchange, _ answer: Answer, _ page: Page, _ next: JobPlace?) {
+        answer.body.append(answer.count == 0 ? "[]" : "]")
         exchange.beginReply(200)
         if let next {
-            page.addNextLink(next.cursor, to: exchange, keeping: ["queue", "status", "type", "name"])
+            page.addNextLink(next.description, to: exchange, keeping: ["queue", "status", "type", "name"])
         }
-        exchange.finishReply(contentType: "application/json") { JSONValue.array(jobs.map(\.json)).write(to: $0) }
-    }
-
-    private func members(_ queue: QueueName, _ set: String, _ rank: Int, _ count: Int) async throws -> [String] {
-        let key = store.keys.base(queue) + set
-        // What ended last is what is asked for first.
-        let command = set == "ended" || set == "dead" ? "ZREVRANGE" : "ZRANGE"
-        let reply = try await store.context.redis.send(
-            [command, key, String(rank), String(rank + count - 1)], key: key, budgetUs: JobStore.budgetUs)
-        return reply.strings ?? []
+        exchange.finishReply(contentType: "application/json") { $0.append(answer.body.view) }
     }
 
     /// The sets in which jobs that are asked for may be.

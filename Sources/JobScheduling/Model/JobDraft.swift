@@ -46,6 +46,8 @@ public struct JobDraft: Sendable {
         case repeatedly(Repetition)
         /// When asked to.
         case manually
+
+        var isNow: Bool { if case .now = self { true } else { false } }
     }
 
     public struct Repetition: Sendable {

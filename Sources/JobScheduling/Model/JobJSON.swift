@@ -8,7 +8,9 @@ extension JobRecord {
             .init("id", .string(id.description)), .init("name", text("name")), .init("type", .string(type)),
             .init("priority", .string(fields["priority"] ?? Priority.normal.rawValue)),
             .init("queue", .string(id.queue.text)), .init("status", .string(status.rawValue)),
-            .init("config", JobRecord.parsed(fields["config"]) ?? .object([])),
+            // A list says of a large config only how large it is.
+            configBytes.map { .init("configBytes", .int($0)) }
+                ?? .init("config", JobRecord.parsed(fields["config"]) ?? .object([])),
             .init("schedule", text("schedule")), .init("retries", int("retries") ?? .int(3)),
             .init("backoff", backoff), .init("timeout", int("timeout") ?? .null),
             .init("dependencies", .array(dependencies)),

@@ -8,10 +8,13 @@ public struct JobRecord: Sendable {
     /// When it is due next, ms since the epoch; nil when it can start now or waits for something else.
     public let dueMs: Int?
     let fields: [String: String]
+    /// How large a config is that was not read along, in bytes.
+    let configBytes: Int?
     private let state: StateLine
 
-    public init(id: JobID, dueMs: Int?, fields: [String: String]) {
+    public init(id: JobID, dueMs: Int?, fields: [String: String], configBytes: Int? = nil) {
         self.id = id
+        self.configBytes = configBytes
         self.dueMs = dueMs
         self.fields = fields
         state = StateLine(fields["state"] ?? "pending")
@@ -23,6 +26,25 @@ public struct JobRecord: Sendable {
         var fields: [String: String] = [:]
         for i in stride(from: 2, to: words.count - 1, by: 2) { fields[words[i]] = words[i + 1] }
         self.init(id: JobID(queue: queue, number: number), dueMs: Int(words[1]), fields: fields)
+    }
+
+    /// What lists show of a job: all but its result.
+    static let listed = [
+        "name", "type", "priority", "state", "config", "schedule", "timeZone", "missed", "missedLimit", "overlap",
+        "queueLimit", "skippedSlots", "retries", "backoff", "timeout", "retryTimeouts", "after", "created", "version",
+        "runs", "succeeded", "failed", "last", "error", "progress", "needs", "unique", "uniqueMs", "conflict", "cache",
+        "preemptible", "batch", "fromCache", "of",
+    ]
+
+    /// One of the jobs that `list.lua` answers with.
+    init?(queue: QueueName, listed words: [String], in set: String) {
+        guard words.count == 3 + JobRecord.listed.count, let number = Int(words[0]) else { return nil }
+        var fields: [String: String] = [:]
+        for (name, value) in zip(JobRecord.listed, words[3...]) where !value.isEmpty { fields[name] = value }
+        let isDue = set == "delayed" || set == "schedules"
+        self.init(
+            id: JobID(queue: queue, number: number), dueMs: isDue ? Int(words[1]) : nil, fields: fields,
+            configBytes: Int(words[2]).flatMap { $0 > 0 ? $0 : nil })
     }
 
     /// A job that has just been created, from what was sent.

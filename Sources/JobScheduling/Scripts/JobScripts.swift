@@ -18,6 +18,7 @@ enum JobScripts {
     static let batch = join("batch", [queue, ties, ends, take, PackageResources.batch_lua])
     static let settings = join("settings", [queue, ties, ends, PackageResources.settings_lua])
     static let read = join("read", [PackageResources.read_lua])
+    static let list = join("list", [PackageResources.list_lua])
     static let figures = join("figures", [PackageResources.figures_lua])
     static let peek = join("peek", [PackageResources.peek_lua])
     static let audit = join("audit", [fields, PackageResources.audit_lua])
@@ -25,7 +26,7 @@ enum JobScripts {
     static let workerPresence = join("worker_presence", [PackageResources.worker_presence_lua])
 
     static let all = [
-        enqueue, finishAndLease, heartbeat, cancel, tick, fire, change, delete, batchOpen, batch, settings, read,
+        enqueue, finishAndLease, heartbeat, cancel, tick, fire, change, delete, batchOpen, batch, settings, read, list,
         figures, peek, audit, listQueue, workerPresence,
     ]
 

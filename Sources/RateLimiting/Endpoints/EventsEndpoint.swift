@@ -49,10 +49,10 @@ final class EventsEndpoint {
     private func subscribe(_ exchange: Exchange) async throws {
         var lastID: String?
         if let header = exchange.header("last-event-id")?.string {
-            guard EventsEndpoint.isStreamID(header) else {
+            guard let place = StreamID(header) else {
                 throw Problem.field("Last-Event-ID", "is not one that was given out")
             }
-            lastID = try await reaches(back: header) ? header : nil
+            lastID = try await reaches(back: place) ? place.description : nil
         }
         let snapshot = lastID == nil ? try await store.read() : nil
         let stream = EventStream(exchange)
@@ -128,22 +128,13 @@ final class EventsEndpoint {
     }
 
     /// Whether the stream still holds everything after `id`.
-    private func reaches(back id: String) async throws -> Bool {
+    private func reaches(back id: StreamID) async throws -> Bool {
         let key = store.keys.changes
         let reply = try await context.redis.send(
             ["XRANGE", key, "-", "+", "COUNT", "1"], key: key, budgetUs: 1_000_000)
-        guard case .array(let entries) = reply, case .array(let parts)? = entries.first, let first = parts.first?.string
+        guard case .array(let entries) = reply, case .array(let parts)? = entries.first, 
+            let first = parts.first?.string.flatMap(StreamID.init)
         else { return false }
-        return EventsEndpoint.order(first) <= EventsEndpoint.order(id)
-    }
-
-    private static func isStreamID(_ text: String) -> Bool {
-        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        return parts.count == 2 && parts.allSatisfy { UInt64($0) != nil }
-    }
-
-    private static func order(_ id: String) -> (UInt64, UInt64) {
-        let parts = id.split(separator: "-").map { UInt64($0) ?? 0 }
-        return (parts.first ?? 0, parts.last ?? 0)
+        return first <= id
     }
 }

@@ -48,12 +48,7 @@ final class RuleEndpoints {
         let page = try Page(exchange)
         let all = limiter.rules.rules
         var start = 0
-        if let cursor = page.cursor {
-            guard let position = all.firstIndex(where: { $0.id == cursor }) else {
-                throw .field("cursor", "is not one that was given out, or its rule is gone")
-            }
-            start = position + 1
-        }
+        if let position = try page.place({ cursor in all.firstIndex { $0.id == cursor } }) { start = position + 1 }
         let rules = all[start...].prefix(page.limit)
         exchange.beginReply(200)
         if rules.endIndex < all.count, let last = rules.last { page.addNextLink(last.id, to: exchange) }

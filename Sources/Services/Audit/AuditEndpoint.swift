@@ -15,12 +15,10 @@ public final class AuditEndpoint {
 
     private func list(_ exchange: Exchange) async throws {
         let page = try Page(exchange)
-        if let cursor = page.cursor, !AuditEndpoint.isStreamID(cursor) {
-            throw Problem.field("cursor", "is not one that was given out")
-        }
+        let place = try page.place(StreamID.ofEntry)
         let key = AuditLog.key(context.process)
         let reply = try await context.redis.send(
-            ["XREVRANGE", key, page.cursor.map { "(" + $0 } ?? "+", "-", "COUNT", String(page.limit)], key: key,
+            ["XREVRANGE", key, place.map { "(\($0)" } ?? "+", "-", "COUNT", String(page.limit)], key: key,
             budgetUs: AuditEndpoint.budgetUs)
         guard case .array(let elements) = reply else { throw RedisError.unexpectedReply("XREVRANGE") }
         var last: String?
@@ -34,13 +32,5 @@ public final class AuditEndpoint {
         exchange.addHeader("Cache-Control", "no-store")
         if elements.count == page.limit, let last { page.addNextLink(last, to: exchange) }
         exchange.finishReply(contentType: "application/json") { JSONValue.array(entries).write(to: $0) }
-    }
-
-    private static func isStreamID(_ text: String) -> Bool {
-        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        return parts.count == 2
-            && parts.allSatisfy { part in
-                (1...19).contains(part.utf8.count) && part.utf8.allSatisfy { (0x30...0x39).contains($0) }
-            }
     }
 }

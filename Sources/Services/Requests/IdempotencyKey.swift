@@ -16,6 +16,23 @@ public struct IdempotencyKey: Sendable {
 
     /// nil when the request has none.
     public init?(_ exchange: Exchange, caller: Caller) throws(Problem) {
+        guard let name = try IdempotencyKey.name(exchange, caller) else { return nil }
+        self.name = name
+        bodyDigest = IdempotencyKey.digest(exchange.body)
+    }
+
+    /// The same for routes that take large bodies, whose digest is made on another thread.
+    public static func ofLargeBody(_ exchange: Exchange, caller: Caller) async throws -> IdempotencyKey? {
+        guard let name = try name(exchange, caller) else { return nil }
+        return IdempotencyKey(name: name, bodyDigest: try await exchange.bodyOffLoop { digest($0) })
+    }
+
+    private init(name: String, bodyDigest: String) {
+        self.name = name
+        self.bodyDigest = bodyDigest
+    }
+
+    private static func name(_ exchange: Exchange, _ caller: Caller) throws(Problem) -> String? {
         guard let key = exchange.header("idempotency-key") else { return nil }
         guard (1...255).contains(key.count) else {
             throw .field("Idempotency-Key", "must be 1 to 255 bytes long")
@@ -25,8 +42,7 @@ public struct IdempotencyKey: Sendable {
         scope.append(exchange.path)
         scope.append("\n")
         scope.append(key)
-        name = IdempotencyKey.digest(scope.view)
-        bodyDigest = IdempotencyKey.digest(exchange.body)
+        return digest(scope.view)
     }
 
     /// What is kept of an answer.

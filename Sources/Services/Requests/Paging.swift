@@ -4,7 +4,7 @@ import HTTP
 /// The part of a list that a request asks for: `?limit=` (default 100, at most 1000) and `?cursor=`.
 public struct Page: Sendable {
     public let limit: Int
-    public let cursor: String?
+    private let cursor: String?
 
     static let longestCursor = 512
 
@@ -18,10 +18,18 @@ public struct Page: Sendable {
             limit = 100
             return
         }
-        guard let limit = Int(text), (1...1000).contains(limit) else {
+        guard let limit = Digits.int(text, most: 4), (1...1000).contains(limit) else {
             throw .field("limit", "must be from 1 to 1000")
         }
         self.limit = limit
+    }
+
+    /// The place from where the page begins; nil for the list's beginning.
+    /// - Parameter read: reads a cursor of the list; nil for text that is none.
+    public func place<Place>(_ read: (String) -> Place?) throws(Problem) -> Place? {
+        guard let cursor else { return nil }
+        guard let place = read(cursor) else { throw .field("cursor", "is not one that was given out") }
+        return place
     }
 
     /// Names the next page in the answer's `Link` header.
