@@ -54,6 +54,14 @@ local function again()
   call('ZREM', base .. 'dead', number)
   take_key(own.unique, own.uniqueMs)
   remember(number, state)
+  local attempts = tonumber(match(state, ' attempt=(%d+)') or 0)
+  if attempts > 0 then
+    local good = word == 'completed' and 1 or 0
+    local failed = FAILED[word] and attempts or attempts - 1
+    call('HINCRBY', key(number), 'runs', attempts)
+    call('HINCRBY', key(number), 'succeeded', good)
+    call('HINCRBY', key(number), 'failed', failed)
+  end
   call('HDEL', key(number), 'state', 'error', 'result', 'fromCache', 'progress', 'unmet', 'later', 'awaits')
   if own.batch and own.counted then uncount_in_batch(number, own.batch, own.counted) end
   if own.of then call('SADD', base .. 'active:' .. own.of, number) end
@@ -108,7 +116,7 @@ end
 local SPECIAL = { 'timeout', 'trace', 'after', 'unique', 'needs', 'conflict', 'cache', 'preemptible', 'batch', 'of', 'awaits' }
 local function mark_special()
   local values = call('HMGET', key(number), unpack(SPECIAL))
-  local is_special = call('EXISTS', base .. 'dependants:' .. number) == 1
+  local is_special = call('EXISTS', base .. 'waiters:' .. number, base .. 'dependants:' .. number) > 0
   for i in ipairs(SPECIAL) do is_special = is_special or values[i] end
   if is_special then call('HSET', key(number), 'special', 1) else call('HDEL', key(number), 'special') end
 end

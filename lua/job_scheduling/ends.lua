@@ -86,7 +86,7 @@ local function with_ends()
           conclude(number, 'skipped', 'ended=' .. stamp .. ' reason=dependency ' .. other .. ' ' .. outcome, true)
           return 'ended'
         end
-      elseif call('ZADD', base .. 'dependants:' .. other, number, number .. ' ' .. on) == 1 then
+      elseif call('ZADD', base .. 'waiters:' .. other, number, number .. ' ' .. on) == 1 then
         unmet = unmet + 1
         call('HSET', key(other), 'special', 1)
         if outcome == 'running' and not string.find(state, ' special=', 1, true) then
@@ -103,7 +103,7 @@ local function with_ends()
 
   -- Tells those who waited for this job.
   local function tell_dependants(number, outcome)
-    local list = base .. 'dependants:' .. number
+    local list = base .. 'waiters:' .. number
     local entries = call('ZPOPMIN', list, MOST_FED)
     for i = 1, #entries, 2 do
       local dependant, on = match(entries[i], '^(%d+) (%a+)$')
@@ -187,7 +187,7 @@ local function with_ends()
     local kept = call('HMGET', base .. 'cache:' .. digest, 'from', 'result')
     -- It is over already: somebody runs anew.
     if not kept[1] then return follow(digest) end
-    local list = base .. 'followers:' .. digest
+    local list = base .. 'alike:' .. digest
     for _ = 1, MOST_FED do
       local follower = call('ZPOPMIN', list)[1]
       if not follower then return end
@@ -219,6 +219,12 @@ local function with_ends()
   local function settle(number, outcome)
     local job = ties(number)
     if not job.type then return end
+    -- Lists that a version before this one has left.
+    for _, entry in ipairs(call('LPOP', base .. 'dependants:' .. number, 500) or {}) do
+      call('ZADD', base .. 'waiters:' .. number, number, entry)
+    end
+    local digest = job.cache and match(job.cache, '^%S+')
+    for _, follower in ipairs(digest and call('LPOP', base .. 'followers:' .. digest, 500) or {}) do go_on(follower) end
     if outcome == 'completed' and job.cache then keep_result(number, job.cache) end
     leave(number, job)
     -- A key that was given a time of its own is kept that long, unless there is to be nothing left of the job.

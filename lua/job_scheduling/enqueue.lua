@@ -166,7 +166,7 @@ local function waits(job, number)
     return 'ended'
   end
   if call('HEXISTS', base .. 'leads', digest) == 0 then return nil end
-  call('ZADD', base .. 'followers:' .. digest, number, number)
+  call('ZADD', base .. 'alike:' .. digest, number, number)
   return 'waiting'
 end
 

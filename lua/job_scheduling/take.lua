@@ -166,7 +166,7 @@ local function with_rules()
       end
       local leader = call('HGET', base .. 'leads', digest)
       if leader and leader ~= number then
-        call('ZADD', base .. 'followers:' .. digest, number, number)
+        call('ZADD', base .. 'alike:' .. digest, number, number)
         return park()
       end
     end

@@ -8,8 +8,8 @@
 --   short:<pool>                who waits for room, by deadline; impossible:<pool>, who asks for more than there is, by units
 --   holders, heirs              by name of a resource: who runs under it, and who is to run next and is in the queue
 --   parked:<name>, merging      who waits for it; who takes the config of newer jobs
---   leads, followers:<digest>   by digest of a config: who runs for all of them, and who waits for its result
---   dependants:<number>         `<number> <on>` of those who wait for a job's end
+--   leads, alike:<digest>       by digest of a config: who runs for all of them, and who waits for its result
+--   waiters:<number>            `<number> <on>` of those who wait for a job's end
 --   apart                       by process: the job that runs there alone
 -- A waiting set that is not empty has somebody who will see to it: a run that holds what is waited for, or a job in the queue
 -- (`heirs`, `leads`, or one that `refill` let go on). When that one goes elsewhere, the next one's turn has come.
@@ -80,7 +80,7 @@ local function with_ties()
     end
     local capacity = tonumber(call('HGET', base .. 'pools', pool) or 0)
     local left = capacity - tonumber(call('HGET', base .. 'used', pool) or 0)
-    local moved = 0
+    local moved, let_go = 0, 0
     for i = 1, #heads, 2 do
       local number = heads[i]
       local job = call('HMGET', key(number), 'type', 'needs', 'state')
@@ -100,6 +100,7 @@ local function with_ties()
         alert(job[1], 'blocked', number, reason)
       elseif asked <= left then
         left = left - asked
+        let_go = let_go + 1
         call('ZREM', short, number)
         if call('ZREM', base .. 'waiting', number) == 1 then
           local kept = carried(job[3])
@@ -112,7 +113,7 @@ local function with_ties()
         end
       end
     end
-    if moved > 0 and call('EXISTS', short) == 1 then later('pool ' .. pool) end
+    if (moved > 0 or let_go == MOST_REFILLED) and call('EXISTS', short) == 1 then later('pool ' .. pool) end
   end
 
   -- A pool has another size: those who asked for more than there was may fit now.
@@ -158,7 +159,7 @@ local function with_ties()
   local function follow(digest)
     if call('HEXISTS', base .. 'leads', digest) == 1 then return end
     while true do
-      local next = call('ZPOPMIN', base .. 'followers:' .. digest)[1]
+      local next = call('ZPOPMIN', base .. 'alike:' .. digest)[1]
       if not next then return end
       if call('ZREM', base .. 'waiting', next) == 1 then
         call('HSET', base .. 'leads', digest, next)
@@ -209,7 +210,7 @@ local function with_ties()
     end
     if job.cache then
       local digest = match(job.cache, '^%S+')
-      call('ZREM', base .. 'followers:' .. digest, number)
+      call('ZREM', base .. 'alike:' .. digest, number)
       if call('HGET', base .. 'leads', digest) == number then
         call('HDEL', base .. 'leads', digest)
         follow(digest)
@@ -217,7 +218,7 @@ local function with_ties()
     end
     if job.after and tonumber(job.unmet or 0) > 0 then
       for other, on in string.gmatch(job.after, '(%d+):(%a+)') do
-        call('ZREM', base .. 'dependants:' .. other, number .. ' ' .. on)
+        call('ZREM', base .. 'waiters:' .. other, number .. ' ' .. on)
       end
     end
   end

@@ -60,8 +60,8 @@ enum QueueLaws {
         end
         local KNOWN = set_of({ 'job', 'config', 'ready', 'delayed', 'leases', 'schedules', 'waiting', 'idle', 'ended', 'dead',
           'history', 'held', 'worker', 'workers', 'wake', 'events', 'violations', 'types', 'settings', 'pools', 'used', 'alerts',
-          'rates', 'totals', 'sla', 'unique', 'holders', 'heirs', 'merging', 'parked', 'leads', 'cache', 'followers', 'cached',
-          'dependants', 'unsettled', 'extras', 'batch', 'unsealed', 'active', 'queued', 'clock', 'tokens', 'sequence', 'short',
+          'rates', 'totals', 'sla', 'unique', 'holders', 'heirs', 'merging', 'parked', 'leads', 'cache', 'alike', 'cached',
+          'waiters', 'unsettled', 'extras', 'batch', 'unsealed', 'active', 'queued', 'clock', 'tokens', 'sequence', 'short',
           'impossible', 'gathering', 'apart', 'preemptible', 'blocked' })
         for kind in pairs(kinds) do
           if not KNOWN[kind] then fault('key', kind, 'is unknown') end
@@ -151,7 +151,7 @@ enum QueueLaws {
             if jobs[number] and not string.find(jobs[number].state or '', 'reason=', 1, true) then fault(number, 'is not told why') end
           end
         end
-        for digest, numbers in pairs(of('followers')) do
+        for digest, numbers in pairs(of('alike')) do
           local leader = the('leads')[digest]
           local is_good = (leader and is_alive(leader) and places[leader] ~= 'waiting') or is_left('followers', digest)
           if leader and is_alive(leader) and places[leader] == 'waiting' and not numbers[leader] then is_good = true end
@@ -160,7 +160,7 @@ enum QueueLaws {
           end
         end
         local unmet = {}
-        for other, entries in pairs(of('dependants')) do
+        for other, entries in pairs(of('waiters')) do
           local is_good = is_alive(other) or is_left('dependants', other) or is_left(other, '')
           for entry in pairs(entries) do
             local number = match(entry, '^%d+')

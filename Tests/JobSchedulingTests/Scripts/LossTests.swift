@@ -118,6 +118,20 @@ struct LossTests {
         #expect(try queue.laws() == [])
     }
 
+    @Test func aPoolThatGrowsIsForAllWhoWait() throws {
+        let queue = try ScriptedQueue()
+        try queue.run(JobScripts.settings, ["pools", "gpu", "1"])
+        _ = try queue.enqueue((0..<200).map { _ in New(fields: ["needs": "gpu=1"]) })
+        var running = try queue.exchange("w", most: 300).leases.count
+        #expect(running == 1 && (try queue.members("waiting").count) == 199)
+        try queue.run(JobScripts.settings, ["pools", "gpu", "1000"])
+        for _ in 0..<20 {
+            try queue.tick()
+            running += try queue.exchange("w", most: 300).leases.count
+        }
+        #expect(running == 200)
+    }
+
     @Test func whoAsksForMoreThanThereIsIsTold() throws {
         let queue = try ScriptedQueue()
         try queue.run(JobScripts.settings, ["pools", "gpu", "8"])

@@ -207,6 +207,20 @@ struct SettlingTests {
         #expect(try queue.state(schedule).word == "scheduled" && queue.members("schedules") == [schedule])
     }
 
+    @Test func aJobThatRunsAgainIsCountedOn() throws {
+        let queue = try ScriptedQueue()
+        let first = try queue.enqueue([New(fields: ["retries": "0"])]).first
+        for outcome in ["failed", "completed", "completed"] {
+            let lease = try #require(try queue.exchange("w", most: 1).leases.first)
+            _ = try queue.exchange("w", [Ended(number: first, token: lease.token, outcome: outcome)], most: 0)
+            if try queue.members("ended").isEmpty { #expect(try queue.change("retry", first) == ["done"]) }
+            if outcome == "completed" { #expect(try queue.change("run", first) == ["done"]) }
+        }
+        let id = JobID(queue: .standard, number: first)
+        let job = JobRecord(id: id, dueMs: nil, fields: try queue.fields(first))
+        #expect([job.runCount, job.successCount, job.failureCount] == [3, 2, 1])
+    }
+
     @Test func jobsCannotBeEditedIntoACircle() throws {
         let queue = try ScriptedQueue()
         let first = try queue.enqueue([
