@@ -123,7 +123,7 @@ struct LossTests {
         try queue.run(JobScripts.settings, ["pools", "gpu", "1"])
         _ = try queue.enqueue((0..<200).map { _ in New(fields: ["needs": "gpu=1"]) })
         var running = try queue.exchange("w", most: 300).leases.count
-        #expect(running == 1 && (try queue.members("waiting").count) == 199)
+        #expect(try running == 1 && queue.members("waiting").count == 199)
         try queue.run(JobScripts.settings, ["pools", "gpu", "1000"])
         for _ in 0..<20 {
             try queue.tick()
