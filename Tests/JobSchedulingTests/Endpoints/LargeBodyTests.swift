@@ -65,7 +65,7 @@ struct RefusedBatchTests {
             (#""manual":true"#, "callback"), (#""schedule":"@daily""#, "callback"),
             (#""conflict":{"name":"n","strategy":"merge"}"#, "callback.conflict"),
             (#""dependencies":["default-000000000001"]"#, "callback.dependencies"),
-            (#""dependencies":["foo"]"#, "callback.dependencies"), (#""queue":"other""#, "callback.queue"),
+            (#""dependencies":["foo"]"#, "callback.dependencies[0]"), (#""queue":"other""#, "callback.queue"),
         ] {
             let body =
                 #"{"jobs":[{"name":"j","type":"simulated"}],"callback":{"name":"c","type":"simulated",\#(more)}}"#
