@@ -56,7 +56,8 @@ final class JobLists {
             queues = queues.filter { $0 == queue }
         }
         let answer = Answer(loop: store.context.loop, most: page.limit)
-        for queue in queues where start == nil || queue.text >= start!.queue.text {
+        for queue in queues {
+            if let start, queue.text < start.queue.text { continue }
             var sets = try await sets(queue, filter)[...]
             if let start, start.queue == queue {
                 guard let first = sets.firstIndex(of: start.set) else {

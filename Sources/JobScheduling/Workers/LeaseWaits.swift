@@ -34,8 +34,9 @@ final class LeaseWaits {
             self.resume = resume
         }
 
+        /// One that has been ended, and has not gone on yet, wants nothing more.
         func wants(_ place: Place) -> Bool {
-            types.contains(place.type) && (queues?.contains(place.queue) ?? true)
+            resume != nil && types.contains(place.type) && (queues?.contains(place.queue) ?? true)
         }
 
         func end(_ outcome: Outcome) {

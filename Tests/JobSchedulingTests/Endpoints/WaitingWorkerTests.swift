@@ -41,6 +41,9 @@ struct WaitingWorkerTests {
                 "POST", "/api/workers/lease", WaitingWorkerTests.body("here", #""waitMs":20000"#))
             let execution = answer.json?["executions"]?.elements.first
             #expect(execution?["jobId"]?.text == id && execution?["attempt"]?.number == 1)
+            let item = #"{"executionId":"\#(execution?["executionId"]?.text ?? "")","outcome":"completed"}"#
+            let end = try server.send("POST", "/api/workers/finish", #"{"worker":"here","items":[\#(item)]}"#)
+            #expect(end.status == 200)
         }
     }
 
