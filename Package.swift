@@ -73,8 +73,9 @@ let package = Package(
             ],
             lua: "job_scheduling",
             [
-                "queue", "ends", "take", "runs", "enqueue", "finish_and_lease", "heartbeat", "cancel", "tick", "fire",
-                "change", "batch_open", "batch", "settings", "read", "list", "figures", "peek", "audit", "list_queue",
+                "queue", "ties", "ends", "take", "fields", "runs", "enqueue", "finish_and_lease", "heartbeat", "cancel",
+                "tick", "fire", "change", "batch_open", "batch", "settings", "read", "list", "figures", "audit",
+                "list_queue", "peek",
                 "worker_presence",
             ]),
         service(

@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- Checks that the jobs of one set are what the set says.
+-- Checks that the jobs of one set are what the set says. Joined behind fields.lua.
 -- KEYS    1 beginning of the queue's keys  2 guard
 -- ARGV    set (`ready:noop`, `delayed`, …), where to begin, how many to look at
 -- RETURNS a line per fault: the job and what is wrong
@@ -8,11 +8,6 @@
 local base, set = KEYS[1], ARGV[1]
 local call = redis.call
 local kind, type = string.match(set, '^(%a+):?(.*)$')
-local allowed = {
-  ready = { pending = true, retrying = true }, delayed = { pending = true, retrying = true },
-  leases = { running = true }, schedules = { scheduled = true }, waiting = { waiting = true }, idle = { idle = true },
-  ended = { completed = true, cancelled = true, skipped = true }, dead = { failed = true, timeout = true, dead = true },
-}
 local sets = { 'delayed', 'schedules', 'waiting', 'idle', 'ended', 'dead' }
 local faults = {}
 local from = tonumber(ARGV[2])
@@ -21,7 +16,7 @@ for _, number in ipairs(call('ZRANGE', base .. set, from, from + tonumber(ARGV[3
   local state = string.match(job[2] or 'pending', '^%a+')
   if not job[1] then
     faults[#faults + 1] = number .. ' does not exist'
-  elseif not allowed[kind][state] and not job[3] then
+  elseif not string.find(' ' .. (SETS[state] or '') .. ' ', ' ' .. kind .. ' ', 1, true) and not job[3] then
     faults[#faults + 1] = number .. ' is ' .. state
   elseif type ~= '' and job[1] ~= type then
     faults[#faults + 1] = number .. ' is of type ' .. job[1]

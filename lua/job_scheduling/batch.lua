@@ -3,10 +3,11 @@
 -- KEYS    1 beginning of the queue's keys  2 guard
 -- ARGV    now, run id, `release` or `drop`, batch
 -- RETURNS `sealed` (every job is released), `more` (call again), `gone`
--- EFFECTS the batch's hash; released or removed jobs, at most 400 in a call
+-- EFFECTS the batch's hash; released or removed jobs, at most 200 in a call
 -- COST    O(n log m) for n jobs released of m
 -- The consequences of so many ends are followed at once.
-local MOST = 400
+local MOST = 200
+with_ends()
 local op, hash = ARGV[3], base .. 'batch:' .. ARGV[4]
 local held = hash .. ':held'
 local state = call('HGET', hash, 'state')
@@ -15,17 +16,11 @@ if not state then
   return 'gone'
 end
 if state == 'sealed' then return 'sealed' end
+-- Its callback came, and then nothing.
+if op == 'release' and call('HEXISTS', hash, 'total') == 0 then return 'gone' end
 if state == 'dropping' and op == 'release' then return 'gone' end
 -- What has begun is brought to its end: some of the jobs may have run.
 if op == 'drop' and state == 'releasing' then op = 'release' end
-
--- Whether a job of the batch waits for nothing else: not for others, nor for the result of one like it.
-local function may_begin(number)
-  local job = call('HMGET', key(number), 'unmet', 'cache')
-  if job[1] then return tonumber(job[1]) == 0 end
-  local leader = job[2] and call('HGET', base .. 'cache:' .. match(job[2], '^%S+'), 'leader')
-  return not leader or leader == number
-end
 
 -- Ends a job as if there never had been one: what hangs on it is told.
 local function drop(number)
@@ -38,12 +33,15 @@ local gone = {}
 for i = 1, #numbers, 2 do
   local number = numbers[i]
   if op ~= 'drop' then
-    if may_begin(number) and call('ZREM', base .. 'waiting', number) == 1 then begin(number) end
+    rare.go_on(number)
   elseif call('ZREM', base .. 'waiting', number) == 1 then
     call('HDEL', key(number), 'batch')
     drop(number)
-  else
+  elseif rare.ENDED[match(call('HGET', key(number), 'state') or '', '^%a+')] then
     gone[#gone + 1] = number
+  else
+    -- Somebody has run it by hand: it goes on by itself.
+    call('HDEL', key(number), 'batch', 'counted')
   end
 end
 if #gone > 0 then
@@ -62,11 +60,7 @@ if call('EXISTS', held) == 0 then
     answer = 'gone'
   else
     call('HSET', hash, 'state', 'sealed', 'sealed', stamp)
-    if tonumber(call('HGET', hash, 'open')) <= 0 then
-      call('HSET', hash, 'ended', stamp)
-      local callback = call('HGET', hash, 'callback')
-      if callback and call('ZREM', base .. 'waiting', callback) == 1 then begin(callback) end
-    end
+    rare.close_batch(ARGV[4])
     answer = 'sealed'
   end
 else

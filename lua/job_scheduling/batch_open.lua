@@ -6,8 +6,11 @@
 -- COST    O(log m) for m open batches
 local hash = base .. 'batch:' .. ARGV[3]
 local state = call('HGET', hash, 'state')
-if state then return state end
+if state and call('HEXISTS', hash, 'total') == 1 then return state end
 call('HSET', hash, 'state', 'open', 'name', ARGV[4], 'total', ARGV[5], 'created', stamp, 'open', 0, 'enqueued', 0)
-if ARGV[6] ~= '' then call('HSET', hash, 'callback', ARGV[6]) end
+if ARGV[6] ~= '' then
+  call('HSET', hash, 'callback', ARGV[6])
+  call('HSET', key(ARGV[6]), 'awaits', ARGV[3])
+end
 call('ZADD', base .. 'unsealed', format('%d', now + 60000), ARGV[3])
 return 'open'

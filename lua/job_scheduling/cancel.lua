@@ -6,6 +6,7 @@
 -- EFFECTS the job's state and set; what its end leads to; publishes `cancel <queue> <job>` on `<prefix>jobs:news`
 -- COST    O(log m) for m jobs, and what its end leads to
 local number = ARGV[3]
+number = call('HGET', key(number), 'mergedInto') or number
 local job = call('HMGET', key(number), 'type', 'state', 'special')
 if not job[1] then return 'gone' end
 local state = job[2] or 'pending'
@@ -21,11 +22,7 @@ if word == 'running' then
   finish_up()
   return 'cancelling'
 end
-local removed = 0
-for _, set in ipairs({ 'ready:' .. job[1], 'delayed', 'waiting', 'schedules', 'idle' }) do
-  removed = removed + call('ZREM', base .. set, number)
-end
-if removed == 0 then
+if not withdraw(number, job[1]) then
   finish_up()
   return 'ended'
 end

@@ -1,15 +1,14 @@
--- What the end of an execution, and of a job, leads to. Joined behind queue.lua.
+-- What the end of an execution, and of a job, leads to. Joined behind ties.lua.
 --
--- `conclude` ends a job; `finish_up` follows what hangs on the ends of this call (dependants, batches, unique keys,
--- schedules, followers of a cached result, alerts), at most 500 jobs in a call, the rest with the next tick, and writes
--- what the call gathered.
-local MOST_SETTLED = 500
+-- Uses what queue.lua and ties.lua give. Gives `conclude`, which ends a job, and `finish_up`, the last thing a script does: it
+-- follows what hangs on the ends of this call (dependants, batches, unique keys, schedules, followers of a result, alerts),
+-- so many jobs in a call, the rest with the next tick, and writes what the call gathered in the four lists below.
+local MOST_SETTLED = 300
 local FAILED = { failed = true, timeout = true, dead = true }
 
-local concluded = {}
-local unsettled = {}
-local totals = {}
-local forgotten = {}
+-- Jobs that this call has ended, each with its outcome; those whose ends lead to something; counts by what they count; jobs
+-- that are to leave nothing behind.
+local concluded, unsettled, totals, forgotten = {}, {}, {}, {}
 
 local function count(what, by) totals[what] = (totals[what] or 0) + (by or 1) end
 
@@ -26,213 +25,255 @@ local function conclude(number, outcome, line, special)
   end
 end
 
--- Puts a job that waited for its turn where it goes on.
-local function unpark(number)
-  local state = call('HGET', key(number), 'state') or ''
-  begin(number, match(state, 'attempt=(%d+)'), match(state, 'lost=(%d+)'))
-end
+-- The same.
+local function with_ends()
+  if rare.settle then return end
+  with_ties()
+  local ties, alert, resize, pass_on = rare.ties, rare.alert, rare.resize, rare.pass_on
+  local follow, leave = rare.follow, rare.leave
+  local MOST_FED = 200
+  local ENDED = { completed = true, cancelled = true, skipped = true, failed = true, timeout = true, dead = true }
 
--- Gives back what an execution held: room in pools, a named resource.
-local function free(number)
-  local job = call('HMGET', key(number), 'needs', 'conflict', 'preemptible')
-  if job[1] then
-    for pool, amount in string.gmatch(job[1], '([^ =]+)=(%d+)') do
-      call('HINCRBY', base .. 'used', pool, '-' .. amount)
+  -- A promise of a type that was not kept.
+  local function violated(type, number, what, actual, promised)
+    call('XADD', base .. 'violations', 'MAXLEN', '~', '1000', '*', 'type', type, 'job', number, 'what', what, 'actualMs',
+      format('%d', actual), 'promisedMs', format('%d', promised))
+    call('HINCRBY', base .. 'sla:' .. type, what, 1)
+    note('sla', number)
+    alert(type, 'sla', number, what)
+  end
+
+  -- Lets a job go on that need wait no more for others: unless the batch that it belongs to is still being filled, or the one
+  -- that it is to follow goes on. What was to be done with it then (`later`) is done now.
+  local function go_on(number)
+    local job = call('HMGET', key(number), 'batch', 'unmet', 'awaits', 'later')
+    if tonumber(job[2] or 0) > 0 or job[3] then return end
+    if job[1] and call('ZSCORE', base .. 'batch:' .. job[1] .. ':held', number) then return end
+    if call('ZREM', base .. 'waiting', number) == 0 then return end
+    if not job[4] then return begin(number) end
+    call('HDEL', key(number), 'later')
+    local set, due = match(job[4], '^(%a+) (%d+)$')
+    if set == 'idle' then
+      call('HSET', key(number), 'state', 'idle')
+      call('ZADD', base .. 'idle', stamp, number)
+    elseif set == 'schedules' then
+      call('HSET', key(number), 'state', 'scheduled')
+      call('ZADD', base .. 'schedules', due, number)
+    elseif tonumber(due) > now then
+      call('HDEL', key(number), 'state')
+      call('ZADD', base .. 'delayed', due, number)
+    else
+      begin(number)
     end
-    call('DEL', base .. 'gathering')
   end
-  if job[3] then call('ZREM', base .. 'preemptible', number) end
-  if not job[2] then return end
-  local name = match(job[2], '^%S+ %d+ (.+)$')
-  if call('HGET', base .. 'holders', name) ~= number then return end
-  call('HDEL', base .. 'holders', name)
-  local next
-  repeat
-    next = call('ZPOPMIN', base .. 'parked:' .. name)[1]
-    -- One that was cancelled meanwhile waits no more.
-  until not next or call('ZREM', base .. 'waiting', next) == 1
-  if not next then return end
-  local text = call('HMGET', key(next), 'conflict', 'state')
-  local delay = text[1] and match(text[1], '^reschedule (%d+)')
-  if delay then
-    call('HSET', key(next), 'state', 'pending ' .. (match(text[2] or '', '^%S+ (.*)$') or ''))
-    call('ZADD', base .. 'delayed', format('%d', now + delay), next)
-  else
-    unpark(next)
+
+  -- Whether a dependant that waits for `on` can go on after `outcome`.
+  local function meets(on, outcome)
+    if on == 'completion' then return true end
+    if on == 'success' then return outcome == 'completed' end
+    return FAILED[outcome] or false
   end
-end
 
--- Makes a job of kind `http` that tells `url` what happened to another one.
-local function alert(type, event, number, detail)
-  local url = call('HMGET', base .. 'alerts', type, '*')
-  url = url[1] or url[2]
-  if not url or type == 'http' then return end
-  local own = format('%012d', call('INCR', base .. 'sequence'))
-  local body = { event = event, job = match(base, '{(.*)}') .. '-' .. number, type = type, detail = detail, at = stamp }
-  call('HSET', key(own), 'name', 'alert: ' .. event, 'type', 'http', 'created', stamp, 'config',
-    cjson.encode({ url = url, body = body }))
-  call('HSETNX', base .. 'types', 'http', '')
-  ready(own, 'http', now + TARGET_MS.normal)
-end
+  -- Makes a job wait for others (`000000000001:success …`); what becomes of it: `waiting`, `ended` (it was skipped) or nil.
+  local function depend(number, after)
+    local unmet = 0
+    for other, on in string.gmatch(after, '(%d+):(%a+)') do
+      local state = call('HGET', key(other), 'state') or 'pending'
+      local outcome = match(state, '^%a+')
+      if ENDED[outcome] then
+        if not meets(on, outcome) then
+          call('HSET', key(number), 'unmet', unmet)
+          conclude(number, 'skipped', 'ended=' .. stamp .. ' reason=dependency ' .. other .. ' ' .. outcome, true)
+          return 'ended'
+        end
+      elseif call('ZADD', base .. 'waiters:' .. other, number, number .. ' ' .. on) == 1 then
+        unmet = unmet + 1
+        call('HSET', key(other), 'special', 1)
+        if outcome == 'running' and not string.find(state, ' special=', 1, true) then
+          call('HSET', key(other), 'state', state .. ' special=1')
+        end
+      end
+    end
+    if unmet > 0 then
+      call('HSET', key(number), 'unmet', unmet)
+      return 'waiting'
+    end
+    call('HDEL', key(number), 'unmet')
+  end
 
--- A promise of a type that was not kept.
-local function violated(type, number, what, actual, promised)
-  call('XADD', base .. 'violations', 'MAXLEN', '~', '1000', '*', 'type', type, 'job', number, 'what', what, 'actualMs',
-    format('%d', actual), 'promisedMs', format('%d', promised))
-  call('HINCRBY', base .. 'sla:' .. type, what, 1)
-  note('sla', number)
-  alert(type, 'sla', number, what)
-end
+  -- Tells those who waited for this job.
+  local function tell_dependants(number, outcome)
+    local list = base .. 'waiters:' .. number
+    local entries = call('ZPOPMIN', list, MOST_FED)
+    for i = 1, #entries, 2 do
+      local dependant, on = match(entries[i], '^(%d+) (%a+)$')
+      local state = call('HGET', key(dependant), 'state')
+      if state and match(state, '^waiting') then
+        if not meets(on, outcome) then
+          call('ZREM', base .. 'waiting', dependant)
+          conclude(dependant, 'skipped', 'ended=' .. stamp .. ' reason=dependency ' .. number .. ' ' .. outcome, true)
+        elseif call('HINCRBY', key(dependant), 'unmet', -1) == 0 then
+          go_on(dependant)
+        end
+      end
+    end
+    if #entries == 2 * MOST_FED then later('dependants ' .. number .. ' ' .. outcome) end
+  end
 
--- Starts a job that need wait no more, unless the batch that it belongs to is still being filled: the release starts it.
-local function go_on(number)
-  local batch = call('HGET', key(number), 'batch')
-  if batch and call('ZSCORE', base .. 'batch:' .. batch .. ':held', number) then return end
-  if call('ZREM', base .. 'waiting', number) == 1 then begin(number) end
-end
+  -- When all jobs of a complete batch have ended, its callback may begin: once.
+  local function close_batch(batch)
+    local hash = base .. 'batch:' .. batch
+    local info = call('HMGET', hash, 'sealed', 'open', 'callback', 'called')
+    if not info[1] or tonumber(info[2]) > 0 then return end
+    call('HSET', hash, 'ended', stamp)
+    call('PEXPIRE', hash, 7 * 86400000)
+    if not info[3] or info[4] then return end
+    call('HSET', hash, 'called', 1)
+    if call('HDEL', key(info[3]), 'awaits') == 1 then go_on(info[3]) end
+  end
 
--- Whether a dependant that waits for `on` can go on after `outcome`.
-local function meets(on, outcome)
-  if on == 'completion' then return true end
-  if on == 'success' then return outcome == 'completed' end
-  return FAILED[outcome] or false
-end
+  -- Counts a job of a batch, by how it ended last.
+  local function count_in_batch(number, batch, outcome)
+    local hash = base .. 'batch:' .. batch
+    if call('EXISTS', hash) == 0 then return end
+    call('HSET', key(number), 'counted', outcome)
+    call('HINCRBY', hash, outcome, 1)
+    call('HINCRBY', hash, 'open', -1)
+    close_batch(batch)
+  end
 
-local function skip(number, reason)
-  call('ZREM', base .. 'waiting', number)
-  conclude(number, 'skipped', 'ended=' .. stamp .. ' reason=' .. reason, true)
-end
+  -- A job that had ended, and was counted in its batch, runs again: the batch has not ended.
+  local function uncount_in_batch(number, batch, outcome)
+    local hash = base .. 'batch:' .. batch
+    call('HDEL', key(number), 'counted')
+    if call('EXISTS', hash) == 0 then return end
+    call('HINCRBY', hash, outcome, -1)
+    call('HINCRBY', hash, 'open', 1)
+    call('HDEL', hash, 'ended')
+    call('PERSIST', hash)
+  end
 
--- Tells those who waited for this job; true when more of them wait than one call takes.
-local function tell_dependants(number, outcome)
-  local list = base .. 'dependants:' .. number
-  local entries = call('LPOP', list, MOST_SETTLED)
-  if not entries then return false end
-  for _, entry in ipairs(entries) do
-    local dependant, on = match(entry, '^(%d+) (%a+)$')
-    local job = call('HMGET', key(dependant), 'state', 'unmet')
-    if job[1] and match(job[1], '^waiting') and job[2] then
-      if not meets(on, outcome) then
-        skip(dependant, 'dependency ' .. number .. ' ' .. outcome)
-      elseif call('HINCRBY', key(dependant), 'unmet', -1) == 0 then
-        go_on(dependant)
+  -- A run of a schedule goes into its schedule's history, and the next one that waits may start.
+  local function tell_schedule(number, schedule, outcome)
+    if call('EXISTS', key(schedule)) == 1 then
+      local lines = call('LRANGE', base .. 'history:' .. number, 0, -1)
+      lines[#lines + 1] = call('HGET', key(number), 'state')
+      local failure = call('HGET', key(number), 'error')
+      if failure then lines[#lines] = lines[#lines] .. ' error=' .. failure end
+      for _, line in ipairs(lines) do remember(schedule, 'run=' .. number .. ' ' .. line) end
+      local good = outcome == 'completed' and 'succeeded' or (FAILED[outcome] and 'failed' or outcome)
+      call('HINCRBY', key(schedule), good, 1)
+      call('HINCRBY', key(schedule), 'runs', 1)
+      call('HSET', key(schedule), 'last', stamp)
+      local result = call('HGET', key(number), 'result')
+      if result then call('HSET', key(schedule), 'result', result) end
+    end
+    local active, queued = base .. 'active:' .. schedule, base .. 'queued:' .. schedule
+    -- What has failed stays to be looked at and tried again; its schedule's history has the others.
+    if not FAILED[outcome] then forgotten[number] = true end
+    -- The end of one that had not begun makes no room.
+    if call('SREM', active, number) == 0 then return call('ZREM', queued, number) end
+    while call('SCARD', active) == 0 do
+      local next = call('ZPOPMIN', queued)[1]
+      if not next then return end
+      if call('ZREM', base .. 'waiting', next) == 1 then
+        call('SADD', active, next)
+        begin(next)
       end
     end
   end
-  return call('EXISTS', list) == 1
-end
 
-local function tell_batch(batch, outcome)
-  local hash = base .. 'batch:' .. batch
-  call('HINCRBY', hash, outcome, 1)
-  if call('HINCRBY', hash, 'open', -1) > 0 then return end
-  local info = call('HMGET', hash, 'sealed', 'callback')
-  if not info[1] then return end
-  call('HSET', hash, 'ended', stamp)
-  call('PEXPIRE', hash, 7 * 86400000)
-  if info[2] and call('ZREM', base .. 'waiting', info[2]) == 1 then begin(info[2]) end
-end
-
--- A run of a schedule goes into its schedule's history, and the next one that waits may start.
-local function tell_schedule(number, schedule, outcome)
-  if call('EXISTS', key(schedule)) == 1 then
-    local lines = call('LRANGE', base .. 'history:' .. number, 0, -1)
-    lines[#lines + 1] = call('HGET', key(number), 'state')
-    local failure = call('HGET', key(number), 'error')
-    if failure then lines[#lines] = lines[#lines] .. ' error=' .. failure end
-    for _, line in ipairs(lines) do remember(schedule, 'run=' .. number .. ' ' .. line) end
-    local good = outcome == 'completed' and 'succeeded' or (FAILED[outcome] and 'failed' or outcome)
-    call('HINCRBY', key(schedule), good, 1)
-    call('HINCRBY', key(schedule), 'runs', 1)
-    call('HSET', key(schedule), 'last', stamp)
-    local result = call('HGET', key(number), 'result')
-    if result then call('HSET', key(schedule), 'result', result) end
-  end
-  local active, queued = base .. 'active:' .. schedule, base .. 'queued:' .. schedule
-  -- What has failed stays to be looked at and tried again; its schedule's history has the others.
-  if not FAILED[outcome] then forgotten[number] = true end
-  -- The end of one that had not begun makes no room.
-  if call('SREM', active, number) == 0 then return call('ZREM', queued, number) end
-  while call('SCARD', active) == 0 do
-    local next = call('ZPOPMIN', queued)[1]
-    if not next then return end
-    if call('ZREM', base .. 'waiting', next) == 1 then
-      call('SADD', active, next)
-      begin(next)
-    end
-  end
-end
-
--- A result is the followers' as well; a leader without one is followed by the oldest of them.
-local function tell_followers(number, cache, outcome)
-  local digest, forMs = match(cache, '^(%S+) (%d+)$')
-  local name = base .. 'cache:' .. digest
-  local list = base .. 'followers:' .. digest
-  if call('HGET', name, 'leader') ~= number then return end
-  if outcome == 'completed' then
-    local result = call('HGET', key(number), 'result') or ''
-    call('HDEL', name, 'leader')
-    call('HSET', name, 'from', number, 'result', result)
-    call('PEXPIRE', name, forMs)
-    call('ZADD', base .. 'cached', stamp, digest)
-    if call('ZCARD', base .. 'cached') > 1000 then
-      for i, old in ipairs(call('ZPOPMIN', base .. 'cached')) do
-        if i == 1 then call('UNLINK', base .. 'cache:' .. old) end
-      end
-    end
-    for _ = 1, MOST_SETTLED do
-      local follower = call('LPOP', list)
+  -- Gives a result to those who wait for it.
+  local function feed(digest)
+    local kept = call('HMGET', base .. 'cache:' .. digest, 'from', 'result')
+    -- It is over already: somebody runs anew.
+    if not kept[1] then return follow(digest) end
+    local list = base .. 'alike:' .. digest
+    for _ = 1, MOST_FED do
+      local follower = call('ZPOPMIN', list)[1]
       if not follower then return end
       if call('ZREM', base .. 'waiting', follower) == 1 then
-        call('HSET', key(follower), 'fromCache', number, 'result', result)
+        call('HSET', key(follower), 'fromCache', kept[1], 'result', kept[2])
         conclude(follower, 'completed', 'ended=' .. stamp, true)
       end
     end
-    unsettled[#unsettled + 1] = number
-    unsettled[#unsettled + 1] = outcome
-  else
-    while true do
-      local follower = call('LPOP', list)
-      if not follower then break end
-      if call('ZSCORE', base .. 'waiting', follower) then
-        call('HSET', name, 'leader', follower)
-        return go_on(follower)
-      end
+    if call('EXISTS', list) == 1 then later('followers ' .. digest) end
+  end
+
+  -- The leader's result is for all who ask for the same.
+  local function keep_result(number, cache)
+    local digest, forMs = match(cache, '^(%S+) (%d+)$')
+    if call('HGET', base .. 'leads', digest) ~= number then return end
+    local name = base .. 'cache:' .. digest
+    call('HDEL', base .. 'leads', digest)
+    call('HSET', name, 'from', number, 'result', call('HGET', key(number), 'result') or '')
+    call('PEXPIRE', name, forMs)
+    call('ZADD', base .. 'cached', stamp, digest)
+    if call('ZCARD', base .. 'cached') > 1000 then
+      local oldest = call('ZPOPMIN', base .. 'cached')[1]
+      if oldest ~= digest then call('UNLINK', base .. 'cache:' .. oldest) end
     end
-    call('HDEL', name, 'leader')
+    feed(digest)
   end
-end
 
--- A job that has ended takes no newer config, and waits for no named resource.
-local function leave_conflict(number, conflict)
-  local strategy, name = match(conflict, '^(%S+) %d+ (.+)$')
-  call('ZREM', base .. 'parked:' .. name, number)
-  if strategy == 'merge' and call('HGET', base .. 'merging', name) == number then call('HDEL', base .. 'merging', name) end
-end
-
-local function settle(number, outcome)
-  local job = call('HMGET', key(number), 'type', 'unique', 'batch', 'of', 'cache', 'error', 'conflict')
-  if not job[1] then return end
-  if job[7] then leave_conflict(number, job[7]) end
-  if job[2] and call('GET', base .. 'unique:' .. job[2]) == number then call('DEL', base .. 'unique:' .. job[2]) end
-  if FAILED[outcome] then alert(job[1], outcome, number, job[6] or '') end
-  if job[3] and call('HGET', key(number), 'counted') == false then
-    call('HSET', key(number), 'counted', '1')
-    tell_batch(job[3], outcome)
+  -- Follows the end of one job: the one place that knows all that may hang on it.
+  local function settle(number, outcome)
+    local job = ties(number)
+    if not job.type then return end
+    -- Lists that a version before this one has left.
+    for _, entry in ipairs(call('LPOP', base .. 'dependants:' .. number, 500) or {}) do
+      call('ZADD', base .. 'waiters:' .. number, number, entry)
+    end
+    local digest = job.cache and match(job.cache, '^%S+')
+    for _, follower in ipairs(digest and call('LPOP', base .. 'followers:' .. digest, 500) or {}) do go_on(follower) end
+    if outcome == 'completed' and job.cache then keep_result(number, job.cache) end
+    leave(number, job)
+    -- A key that was given a time of its own is kept that long, unless there is to be nothing left of the job.
+    if job.unique and (forgotten[number] or not job.uniqueMs) and call('GET', base .. 'unique:' .. job.unique) == number then
+      call('DEL', base .. 'unique:' .. job.unique)
+    end
+    if FAILED[outcome] then alert(job.type, outcome, number, job.error or '') end
+    if job.batch and not job.counted then count_in_batch(number, job.batch, outcome) end
+    tell_dependants(number, outcome)
+    if job.of then tell_schedule(number, job.of, outcome) end
   end
-  if job[5] then tell_followers(number, job[5], outcome) end
-  if tell_dependants(number, outcome) then call('RPUSH', base .. 'unsettled', number .. ' ' .. outcome) end
-  if job[4] then tell_schedule(number, job[4], outcome) end
+
+  -- Does what an earlier call had left.
+  local function do_left(what)
+    local word, subject, rest = match(what, '^(%S+) (%S+) ?(.*)$')
+    if word == 'dependants' then
+      tell_dependants(subject, rest)
+    elseif word == 'followers' then
+      feed(subject)
+    elseif word == 'parked' then
+      pass_on(match(what, '^parked (.*)$'))
+    elseif word == 'pool' then
+      resize(subject)
+    else
+      unsettled[#unsettled + 1] = word
+      unsettled[#unsettled + 1] = subject
+    end
+  end
+
+  rare.ENDED = ENDED
+  rare.violated = violated
+  rare.go_on = go_on
+  rare.depend = depend
+  rare.close_batch = close_batch
+  rare.uncount_in_batch = uncount_in_batch
+  rare.settle = settle
+  rare.do_left = do_left
 end
 
 -- Follows the ends of this call and writes what it gathered. The last thing a script does.
 local function finish_up()
+  if #unsettled > 0 then with_ends() end
   local i = 1
   while i <= #unsettled and i < 2 * MOST_SETTLED do
-    settle(unsettled[i], unsettled[i + 1])
+    rare.settle(unsettled[i], unsettled[i + 1])
     i = i + 2
   end
-  for j = i, #unsettled, 2 do call('RPUSH', base .. 'unsettled', unsettled[j] .. ' ' .. unsettled[j + 1]) end
+  for j = i, #unsettled, 2 do later(unsettled[j] .. ' ' .. unsettled[j + 1]) end
   local sets, gone = { ended = {}, dead = {} }, {}
   for j = 1, #concluded, 2 do
     local number = concluded[j]

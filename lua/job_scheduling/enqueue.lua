@@ -37,16 +37,23 @@ local function fields(job)
   return map
 end
 
+-- A job may be known under another number, into which it was merged.
+local function alias(number) return call('HGET', key(number), 'mergedInto') or number end
+
 -- Nothing is written before every job is known to be possible.
 for i, job in ipairs(jobs) do
   if job.special then
+    with_ends()
     job.fields = fields(job)
     for reference in string.gmatch(job.fields.after or '', '(%S+):%a+') do
-      if string.sub(reference, 1, 1) ~= '#' and call('EXISTS', key(reference)) == 0 then
-        return { 'refused', i, 'unknown-dependency', reference }
+      if string.sub(reference, 1, 1) ~= '#' then
+        local other = call('HMGET', key(alias(reference)), 'type', 'awaits')
+        if not other[1] then return { 'refused', i, 'unknown-dependency', reference } end
+        -- The callback of a batch waits for its jobs, so none of them can wait for it.
+        if batch and other[2] == batch then return { 'refused', i, 'unknown-dependency', reference } end
       end
     end
-    for pool, amount in string.gmatch(job.fields.needs or '', '([^ =]+)=(%d+)') do
+    for pool, amount in rare.units(job.fields.needs or '') do
       if tonumber(amount) > tonumber(call('HGET', base .. 'pools', pool) or 0) then
         return { 'refused', i, 'impossible-demand', pool }
       end
@@ -54,8 +61,9 @@ for i, job in ipairs(jobs) do
   end
 end
 
-if not admits(#jobs, tonumber(ARGV[5])) then return { 'refused', 1, 'full', ARGV[5] } end
+if admitted(#jobs, tonumber(ARGV[5])) < #jobs then return { 'refused', 1, 'full', ARGV[5] } end
 if is_new then call('HSET', base .. 'clock', 'now', stamp, 'server', ARGV[2]) end
+if clock[4] ~= ARGV[5] then call('HSET', base .. 'clock', 'limit', ARGV[5]) end
 local first = call('INCRBY', base .. 'sequence', #jobs) - #jobs + 1
 local sets = {}
 local function put(set, score, number)
@@ -68,122 +76,147 @@ local function put(set, score, number)
   list[#list + 1] = number
 end
 
--- What becomes of a job that has something special: a word for the answer, nil when it is stored like any other.
+-- The job that each of the call's numbers stands for, where it is another one; the call's own jobs that are stored.
+local others, mine = {}, {}
+
+-- Gives a job that waits the config of a newer one.
+local function take_over(waiting, map)
+  local own = mine[waiting]
+  if own then
+    -- It is stored afterwards.
+    own.config, own.largeConfig, own.cache = map.config, map.largeConfig, map.cache
+    own.taken_over = true
+    return
+  end
+  local old = call('HMGET', key(waiting), 'cache', 'version')
+  local digest = old[1] and match(old[1], '^%S+')
+  if digest and call('HGET', base .. 'leads', digest) == waiting then
+    -- Others wait for the result of what it was to do before.
+    call('HDEL', base .. 'leads', digest)
+    rare.follow(digest)
+  end
+  put_config(waiting, map.config, map.largeConfig)
+  if map.cache then call('HSET', key(waiting), 'cache', map.cache) else call('HDEL', key(waiting), 'cache') end
+  call('HSET', key(waiting), 'version', tonumber(old[2] or 1) + 1, 'special', 1)
+end
+
+-- What becomes of a job that there is already: a word for the answer; nil when it is stored.
 local function before(job, number)
   local map = job.fields
-  if map.unique then
-    local name = base .. 'unique:' .. map.unique
-    local holder = call('GET', name)
-    if holder then return 'existing ' .. holder end
-    if map.uniqueMs then
-      call('SET', name, number, 'PX', map.uniqueMs)
-    else
-      call('SET', name, number)
+  local own = map.unique and base .. 'unique:' .. map.unique
+  if own then
+    local holder = call('GET', own)
+    -- Without a time of its own, a key is its job's.
+    if holder and (mine[holder] or call('EXISTS', key(holder)) == 1 or call('PTTL', own) > 0) then
+      others[number] = holder
+      return 'existing ' .. holder
     end
   end
   local strategy, name = match(map.conflict or '', '^(%S+) %d+ (.+)$')
   if strategy == 'merge' then
-    local waiting = call('HGET', base .. 'merging', name)
-    local state = waiting and call('HMGET', key(waiting), 'config', 'state')
-    if state and (state[1] or call('EXISTS', base .. 'config:' .. waiting) == 1)
-      and (not state[2] or match(state[2], '^pending') or match(state[2], '^waiting')) then
-      call('HSET', key(waiting), 'config', map.config or '{}')
-      call('HINCRBY', key(waiting), 'version', 1)
+    local mark = job.type .. ' ' .. name
+    local waiting = call('HGET', base .. 'merging', mark)
+    -- Only one that would run as soon as this one takes its config.
+    local runs_as_soon = (job.place == 'ready' or job.place == 'held') and not map.after
+    if waiting and runs_as_soon and (mine[waiting] or call('ZSCORE', base .. 'ready:' .. job.type, waiting)
+      or call('ZSCORE', base .. 'parked:' .. name, waiting)) then
+      take_over(waiting, map)
       call('HSET', key(number), 'mergedInto', waiting, 'type', job.type, 'created', stamp)
       call('ZADD', base .. 'ended', stamp, number)
+      others[number] = waiting
       return 'merged ' .. waiting
     end
-    call('HSET', base .. 'merging', name, number)
+    if runs_as_soon and job.place == 'ready' then call('HSET', base .. 'merging', mark, number) end
   end
-  return nil
+  if own then
+    if map.uniqueMs then call('SET', own, number, 'PX', map.uniqueMs) else call('SET', own, number) end
+  end
+  mine[number] = map
 end
 
--- Whether a stored job has to wait: for others, or for the result of one like it.
+-- What a job waits for, each by the number of the job that it stands for.
+local function resolved(after)
+  return (string.gsub(after, '(%S+):(%a+)', function(reference, on)
+    local place = match(reference, '^#(%d+)$')
+    local other = place and format('%012d', first + tonumber(place) - 1) or reference
+    return (others[other] or alias(other)) .. ':' .. on
+  end))
+end
+
+-- Whether a stored job has to wait: for others, for its batch, for the result of one like it; or has ended.
 local function waits(job, number)
   local map = job.fields
-  local unmet = 0
-  for reference, on in string.gmatch(map.after or '', '(%S+):(%a+)') do
-    local other = reference
-    if string.sub(reference, 1, 1) == '#' then other = format('%012d', first + tonumber(string.sub(reference, 2)) - 1) end
-    local state = call('HGET', key(other), 'state') or 'pending'
-    local outcome = match(state, '^%a+')
-    if outcome == 'completed' or outcome == 'failed' or outcome == 'timeout' or outcome == 'dead'
-      or outcome == 'cancelled' or outcome == 'skipped' then
-      if not meets(on, outcome) then
-        call('HSET', key(number), 'unmet', 1)
-        conclude(number, 'skipped', 'ended=' .. stamp .. ' reason=dependency ' .. other .. ' ' .. outcome, true)
-        return 'ended'
+  if map.after then
+    local after = resolved(map.after)
+    if after ~= map.after then call('HSET', key(number), 'after', after) end
+    local waiting = rare.depend(number, after)
+    if waiting then
+      if job.place == 'delayed' or job.place == 'schedules' or job.place == 'idle' then
+        call('HSET', key(number), 'later', job.place .. ' ' .. format('%d', job.due))
       end
-    else
-      unmet = unmet + 1
-      call('RPUSH', base .. 'dependants:' .. other, number .. ' ' .. on)
-      call('HSET', key(other), 'special', 1)
-      if outcome == 'running' and not string.find(state, ' special=', 1, true) then
-        call('HSET', key(other), 'state', state .. ' special=1')
-      end
+      return waiting
     end
   end
-  -- Places of this call say nothing to anybody later.
-  if map.after and string.find(map.after, '#', 1, true) then
-    local names = string.gsub(map.after, '#(%d+)', function(place) return format('%012d', first + place - 1) end)
-    call('HSET', key(number), 'after', names)
-  end
-  if unmet > 0 then
-    call('HSET', key(number), 'unmet', unmet)
-    return 'waiting'
-  end
-  if not map.cache then return nil end
+  if job.place ~= 'ready' or not map.cache then return nil end
   local digest = match(map.cache, '^%S+')
-  local kept = call('HMGET', base .. 'cache:' .. digest, 'leader', 'from', 'result')
+  local kept = call('HMGET', base .. 'cache:' .. digest, 'from', 'result')
   if kept[1] then
-    call('RPUSH', base .. 'followers:' .. digest, number)
-    return 'waiting'
-  elseif kept[2] then
-    call('HSET', key(number), 'fromCache', kept[2], 'result', kept[3])
+    call('HSET', key(number), 'fromCache', kept[1], 'result', kept[2])
     conclude(number, 'completed', 'ended=' .. stamp, true)
     return 'ended'
   end
-  call('HSET', base .. 'cache:' .. digest, 'leader', number)
-  return nil
+  if call('HEXISTS', base .. 'leads', digest) == 0 then return nil end
+  call('ZADD', base .. 'alike:' .. digest, number, number)
+  return 'waiting'
+end
+
+-- Stores a job and puts it where it belongs.
+local function store(job, number)
+  call('HSET', key(number), 'created', stamp, unpack(ARGV, job.from, job.to))
+  local map = job.fields
+  if map and (map.largeConfig or map.taken_over) then
+    call('HDEL', key(number), 'largeConfig', 'cache')
+    put_config(number, map.config, map.largeConfig)
+    if map.cache then call('HSET', key(number), 'cache', map.cache) end
+  end
+  if job.place == 'delayed' and job.due <= now then
+    -- It could start from now on, not before it was there.
+    job.place, job.due = 'ready', TARGET_MS[(map or fields(job)).priority or 'normal']
+  end
+  local waiting = job.special and waits(job, number)
+  if waiting == 'ended' then return end
+  if job.place == 'ready' and not waiting then
+    put('ready:' .. job.type, now + within(promise(job.type), job.due), number)
+  elseif waiting or job.place == 'held' or job.place == 'waiting' then
+    call('HSET', key(number), 'state', 'waiting')
+    put('waiting', now, number)
+    if job.place == 'held' then put('batch:' .. batch .. ':held', tonumber(number), number) end
+  else
+    if job.place ~= 'delayed' then call('HSET', key(number), 'state', job.place == 'idle' and 'idle' or 'scheduled') end
+    put(job.place, job.place == 'idle' and now or job.due, number)
+  end
+  if map and map.awaits then
+    -- Should the batch never come, it is dropped like one that is not completed.
+    call('HSET', base .. 'batch:' .. map.awaits, 'state', 'open', 'callback', number)
+    call('ZADD', base .. 'unsealed', format('%d', now + 60000), map.awaits)
+  end
 end
 
 local answer = { 'created', stamp, first }
 local made = 0
+-- First which of them are others, so that whoever waits for one waits for the right one.
 for i, job in ipairs(jobs) do
-  local number = format('%012d', first + i - 1)
-  local outcome = job.special and before(job, number)
-  if not outcome then
-    local own = promise(job.type)
-    call('HSET', key(number), 'created', stamp, unpack(ARGV, job.from, job.to))
-    if job.fields and job.fields.largeConfig then
-      call('SET', base .. 'config:' .. number, job.fields.largeConfig)
-      call('SADD', base .. 'extras', number)
-      call('HDEL', key(number), 'largeConfig')
-    end
-    local waiting = job.special and waits(job, number)
-    if waiting == 'waiting' then
-      call('HSET', key(number), 'state', 'waiting')
-      put('waiting', now, number)
-      if job.place == 'held' then put('batch:' .. batch .. ':held', first + i - 1, number) end
-    elseif waiting ~= 'ended' then
-      if job.place == 'ready' then
-        put('ready:' .. job.type, now + (own or job.due), number)
-      elseif job.place == 'held' or job.place == 'waiting' then
-        call('HSET', key(number), 'state', 'waiting')
-        put('waiting', now, number)
-        if job.place == 'held' then put('batch:' .. batch .. ':held', first + i - 1, number) end
-      else
-        if job.place ~= 'delayed' then
-          call('HSET', key(number), 'state', job.place == 'idle' and 'idle' or 'scheduled')
-        end
-        put(job.place, job.place == 'idle' and now or job.due, number)
-      end
-    end
+  if job.special then answer[i + 3] = before(job, format('%012d', first + i - 1)) end
+end
+for i, job in ipairs(jobs) do
+  if not answer[i + 3] then
+    local number = format('%012d', first + i - 1)
+    promise(job.type)
+    store(job, number)
     note('created', number)
     made = made + 1
-    outcome = 'created'
+    answer[i + 3] = 'created'
   end
-  answer[i + 3] = outcome
 end
 for set, list in pairs(sets) do
   for from = 1, #list, 4000 do call('ZADD', base .. set, unpack(list, from, math.min(from + 3999, #list))) end

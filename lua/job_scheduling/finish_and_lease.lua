@@ -16,32 +16,6 @@ for i = 1, type_count do types[i] = ARGV[6 + i] end
 local results = {}
 local unleased, unheld = {}, {}
 
--- How long to wait before the next attempt: doubling, or fixed; in the upper half of that, so that a crowd parts.
-local function delay(backoff, attempt, jitter)
-  local kind, base_ms, max_ms = match(backoff or 'exponential 1000 30000', '^(%a+) (%d+) (%d+)$')
-  local ms = tonumber(base_ms)
-  if kind == 'exponential' then ms = math.min(ms * 2 ^ math.min(attempt, 40), tonumber(max_ms)) end
-  return math.floor(ms / 2 + ms / 2 * jitter / 1000)
-end
-
-local function fail(number, line, state, outcome, text, special, retry_after, jitter)
-  local job = call('HMGET', key(number), 'retries', 'backoff', 'retryTimeouts')
-  local attempt = tonumber(match(state, 'attempt=(%d+)'))
-  local may_retry = outcome == 'failed' or (outcome == 'timeout' and job[3])
-  local word = outcome == 'timeout' and 'timeout' or 'failed'
-  if may_retry and attempt <= tonumber(job[1] or 3) then
-    local wait = math.max(delay(job[2], attempt, tonumber(jitter)), tonumber(retry_after) or 0)
-    remember(number, word .. ' ' .. line .. ' error=' .. text)
-    call('HSET', key(number), 'state', 'retrying ' .. line)
-    call('ZADD', base .. 'delayed', format('%d', now + wait), number)
-    note('retrying', number)
-    count('retried')
-  else
-    call('HSET', key(number), 'error', text)
-    conclude(number, word, line, special)
-  end
-end
-
 -- What a type promises for the time of a run; the outcomes of types that promise anything are counted.
 local run_promises = {}
 local function judge(type, number, state, outcome)
@@ -53,7 +27,10 @@ local function judge(type, number, state, outcome)
   if settings == '' then return end
   local promised = tonumber(match(settings, 'runMs=(%d+)'))
   local took = now - match(state, 'started=(%d+)')
-  if promised and took > promised then violated(type, number, 'run', took, promised) end
+  if promised and took > promised then
+    with_ends()
+    rare.violated(type, number, 'run', took, promised)
+  end
   call('HINCRBY', base .. 'sla:' .. type, outcome == 'completed' and 'succeeded' or 'failed', 1)
 end
 
@@ -95,7 +72,10 @@ local function finish(number, token, type, outcome, text, retry_after, jitter)
     give_back(number, type, state, match(state, ' preempted=') and 'preempted' or 'released')
     return 'ok'
   end
-  if special then free(number) end
+  if special then
+    with_ties()
+    rare.free(number, rare.ties(number))
+  end
   judge(type, number, state, outcome)
   local line = string.sub(state, 9) .. ' ended=' .. stamp
   if outcome == 'completed' then
@@ -104,7 +84,8 @@ local function finish(number, token, type, outcome, text, retry_after, jitter)
   elseif cancelled then
     conclude(number, 'cancelled', line, special)
   else
-    fail(number, line, state, outcome, text, special, retry_after, jitter)
+    with_rules()
+    rare.fail(number, line, state, outcome, text, special, retry_after, jitter)
   end
   return 'ok'
 end
@@ -153,7 +134,7 @@ if most > 0 then
   end
 end
 finish_up()
-local due = resume or 0
+local due = left_over and now or resume or 0
 if most == 0 or #given < 7 * most then
   local head = call('ZRANGE', base .. 'delayed', 0, 0, 'WITHSCORES')[2]
   if head and (due == 0 or tonumber(head) < due) then due = tonumber(head) end

@@ -5,14 +5,16 @@
 --         is no room are left out as well
 -- RETURNS `fired` and the runs' numbers, or `taken` (another replica was first)
 -- EFFECTS runs and their sets, the schedule's next slot, events
--- COST    O(n log m) for n slots, at most 1000
+-- COST    O(n log m) for n slots, at most 100
+with_ends()
 local schedule, next_slot = ARGV[3], ARGV[5]
 if call('ZSCORE', base .. 'schedules', schedule) ~= ARGV[4] then return { 'taken' } end
 local map, copied = read_schedule(schedule)
 local answer = { 'fired' }
 local left_out = tonumber(ARGV[6])
+local may_come = admitted(#ARGV - 7, tonumber(ARGV[7]))
 for i = 8, #ARGV do
-  local number = admits(1, tonumber(ARGV[7])) and spawn(schedule, map, copied, ARGV[i])
+  local number = i < 8 + may_come and spawn(schedule, map, copied, ARGV[i])
   if number then answer[#answer + 1] = number else left_out = left_out + 1 end
 end
 if next_slot == '0' then

@@ -6,7 +6,7 @@
 --         worker says of itself (fields and values, their count first), then per execution: job, token, progress (JSON or
 --         empty)
 -- RETURNS per execution `ok`, `cancel`, `preempt`, `stale` or `gone`
--- EFFECTS leases, progress, `workers`, `worker:<id>`; given back: states, queue, history
+-- EFFECTS leases, progress; one that takes longer than its timeout, of which its worker tells nothing, ends; `workers`, `worker:<id>`; given back: states, queue, history
 -- COST    O(n log m) for n executions of m
 local MOST_WORKERS = 10000
 local worker = ARGV[3]
@@ -23,17 +23,27 @@ for at = 6 + words, #ARGV, 3 do
     local until_ms = tonumber(match(job[2], ' until=(%d+)'))
     local cancelled = tonumber(match(job[2], ' cancelled=(%d+)'))
     local expiry = now + LEASE_MS
-    if until_ms then expiry = math.min(expiry, until_ms + 1000) end
     if cancelled then expiry = math.min(expiry, cancelled + LEASE_MS) end
-    local list = renewed[job[1]]
-    if not list then
-      list = {}
-      renewed[job[1]] = list
+    if until_ms and not cancelled and now > until_ms + OVERRUN_MS then
+      -- Its worker lives, and does not end it.
+      with_rules()
+      local special = string.find(job[2], ' special=', 1, true)
+      if special then rare.free(number, rare.ties(number)) end
+      call('ZREM', base .. 'leases:' .. job[1], number)
+      call('SREM', base .. 'held:' .. worker, number)
+      rare.fail(number, string.sub(job[2], 9) .. ' ended=' .. stamp, job[2], 'timeout', 'it took longer than its timeout', special,
+        '', 500)
+    else
+      local list = renewed[job[1]]
+      if not list then
+        list = {}
+        renewed[job[1]] = list
+      end
+      list[#list + 1] = format('%d', expiry)
+      list[#list + 1] = number
+      if ARGV[at + 2] ~= '' then call('HSET', key(number), 'progress', ARGV[at + 2]) end
+      answer = cancelled and 'cancel' or (match(job[2], ' preempted=') and 'preempt' or 'ok')
     end
-    list[#list + 1] = format('%d', expiry)
-    list[#list + 1] = number
-    if ARGV[at + 2] ~= '' then call('HSET', key(number), 'progress', ARGV[at + 2]) end
-    answer = cancelled and 'cancel' or (match(job[2], ' preempted=') and 'preempt' or 'ok')
   end
   answers[#answers + 1] = answer
 end

@@ -9,7 +9,7 @@
 -- A job is in exactly one of the sorted sets, by what its `state` begins with:
 --   ready:<type>   deadline   pending           delayed    due        pending, retrying
 --   leases:<type>  expiry     running           schedules  next slot  scheduled
---   waiting        created    waiting           idle       created    idle (manual)
+--   waiting        since      waiting           idle       created    idle (manual)
 --   ended          ended      completed, cancelled, skipped
 --   dead           ended      failed, timeout, dead
 local base = KEYS[1]
@@ -43,7 +43,7 @@ local function publish()
 end
 
 local now
-local clock = call('HMGET', base .. 'clock', 'now', 'grace', 'server')
+local clock = call('HMGET', base .. 'clock', 'now', 'grace', 'server', 'limit')
 local grace = tonumber(clock[2] or 0)
 if ARGV[1] == '' then
   local time = call('TIME')
@@ -73,19 +73,19 @@ local stamp = format('%d', now)
 
 -- How many jobs may come after a count before the next one: a limit that is lowered may be passed by as many.
 local COUNTED_FOR = 10000
--- Whether there may be `more` jobs that have not ended, of at most `limit`. Sets are counted when what the last count left
--- is used up.
-local function admits(more, limit)
-  if call('HINCRBY', base .. 'clock', 'room', format('%d', -more)) >= 0 then return true end
+-- How many of `more` jobs that have not ended there may be, of at most `limit` in all. Sets are counted when what the last
+-- count left is used up.
+local function admitted(more, limit)
+  if more == 0 or call('HINCRBY', base .. 'clock', 'room', format('%d', -more)) >= 0 then return more end
   local left = limit
   for _, set in ipairs({ 'delayed', 'schedules', 'waiting', 'idle' }) do left = left - call('ZCARD', base .. set) end
   for _, type in ipairs(call('HKEYS', base .. 'types')) do
     left = left - call('ZCARD', base .. 'ready:' .. type) - call('ZCARD', base .. 'leases:' .. type)
   end
-  local admitted = left >= more
-  left = math.max(0, math.min(left, COUNTED_FOR) - (admitted and more or 0))
+  local may_come = math.max(0, math.min(more, left))
+  left = math.max(0, math.min(left, COUNTED_FOR) - may_come)
   call('HSET', base .. 'clock', 'room', format('%d', left))
-  return admitted
+  return may_come
 end
 
 -- Tells every process: `cancel default 000000000042`.
@@ -124,18 +124,62 @@ local function promise(type)
   return ms
 end
 
-local function target(type, priority) return promise(type) or TARGET_MS[priority or 'normal'] end
+-- What share of a type's promise a job may wait, by its target: the promise holds for all of them, and who has the higher
+-- priority is still first.
+local SHARE = { [1000] = 0.25, [30000] = 0.5, [300000] = 0.75, [3600000] = 1 }
+local function within(promised, target_ms)
+  if not promised then return target_ms end
+  return math.min(target_ms, math.floor(promised * (SHARE[target_ms] or 1)))
+end
+
+-- How long a job may wait for its start.
+local function target(type, priority) return within(promise(type), TARGET_MS[priority or 'normal']) end
+
+-- What a job keeps of its state while it waits: how often it was tried, lost and moved.
+local function carried(state)
+  local kept = ''
+  if not state then return kept end
+  for _, name in ipairs({ 'attempt', 'lost', 'lostAt', 'moved' }) do
+    local value = match(state, ' ' .. name .. '=(%d+)')
+    if value and value ~= '0' then kept = kept .. ' ' .. name .. '=' .. value end
+  end
+  return kept
+end
 
 -- Makes a job runnable that was not: it is to start within its target from now on.
-local function begin(number, attempt, lost)
-  local job = call('HMGET', key(number), 'type', 'priority')
+local function begin(number)
+  local job = call('HMGET', key(number), 'type', 'priority', 'state')
   if not job[1] then return end
-  if attempt or lost then
-    call('HSET', key(number), 'state', format('pending attempt=%d lost=%d', attempt or 0, lost or 0))
-  else
+  local kept = carried(job[3])
+  if kept == '' then
     call('HDEL', key(number), 'state')
+  else
+    call('HSET', key(number), 'state', 'pending' .. kept)
   end
   ready(number, job[1], now + target(job[1], job[2]))
+end
+
+-- Gives a job its config: a large one has a key of its own, so that the hash stays in one piece.
+local function put_config(number, small, large)
+  if large then
+    call('HDEL', key(number), 'config')
+    call('SET', base .. 'config:' .. number, large)
+    call('SADD', base .. 'extras', number)
+  else
+    call('HSET', key(number), 'config', small or '{}')
+    call('DEL', base .. 'config:' .. number)
+  end
+end
+
+-- Takes a job out of where it waits; the set and its score there, nil when it waits nowhere.
+local function withdraw(number, type)
+  for _, set in ipairs({ 'ready:' .. type, 'delayed', 'waiting', 'schedules', 'idle' }) do
+    local score = call('ZSCORE', base .. set, number)
+    if score then
+      call('ZREM', base .. set, number)
+      return set, tonumber(score)
+    end
+  end
 end
 
 -- Moves what is due from `delayed` to where workers find it, at most `most`.

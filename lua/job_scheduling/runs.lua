@@ -1,11 +1,5 @@
--- The runs of a schedule: each is a job of its own that ends into its schedule's history. Joined behind take.lua.
-
--- What a schedule has for itself; everything else is its runs' as well.
-local SCHEDULES_OWN = {
-  schedule = true, timeZone = true, missed = true, missedLimit = true, overlap = true, queueLimit = true, state = true,
-  runs = true, succeeded = true, failed = true, cancelled = true, skipped = true, last = true, result = true,
-  created = true, version = true, special = true, skippedSlots = true, unmet = true, error = true, unique = true,
-}
+-- The runs of a schedule: each is a job of its own that ends into its schedule's history. Joined behind take.lua and
+-- fields.lua.
 
 -- Reads a schedule: its fields by name, and what its runs take over, as a list.
 local function read_schedule(number)
@@ -13,12 +7,12 @@ local function read_schedule(number)
   local map, copied = {}, {}
   for i = 1, #fields, 2 do
     map[fields[i]] = fields[i + 1]
-    if not SCHEDULES_OWN[fields[i]] then
+    if FIELDS[fields[i]] == 'given' then
       copied[#copied + 1] = fields[i]
       copied[#copied + 1] = fields[i + 1]
     end
   end
-  map.largeConfig = not map.config and call('GET', base .. 'config:' .. number)
+  map.largeConfig = call('GET', base .. 'config:' .. number)
   return map, copied
 end
 
@@ -31,7 +25,7 @@ local function replace(schedule, type)
         call('HSET', key(other), 'state', state .. ' cancelled=' .. stamp)
         tell('cancel', other)
       end
-    elseif call('ZREM', base .. 'ready:' .. type, other) + call('ZREM', base .. 'delayed', other) > 0 then
+    elseif withdraw(other, type) then
       conclude(other, 'cancelled', 'ended=' .. stamp .. ' reason=replaced', true)
     end
   end
@@ -53,10 +47,7 @@ local function spawn(schedule, map, copied, slot)
   end
   local number = format('%012d', call('INCR', base .. 'sequence'))
   call('HSET', key(number), 'created', stamp, 'of', schedule, 'slot', slot, 'special', '1', unpack(copied))
-  if map.largeConfig then
-    call('SET', base .. 'config:' .. number, map.largeConfig)
-    call('SADD', base .. 'extras', number)
-  end
+  if map.largeConfig then put_config(number, nil, map.largeConfig) end
   if busy and overlap == 'replace' then replace(schedule, map.type) end
   if busy then
     call('HSET', key(number), 'state', 'waiting')

@@ -22,10 +22,9 @@ for _, type in ipairs(call('HKEYS', base .. 'types')) do
     end
   end
 end
-for _, left in ipairs(call('LPOP', base .. 'unsettled', 50) or {}) do
-  local number, outcome = match(left, '^(%d+) (%a+)$')
-  unsettled[#unsettled + 1] = number
-  unsettled[#unsettled + 1] = outcome
+for _, left in ipairs(call('LPOP', base .. 'unsettled', 100) or {}) do
+  with_ends()
+  rare.do_left(left)
 end
 for _, set in ipairs({ 'ended', 'dead' }) do
   local age = format('%d', now - 7 * 86400000)
@@ -39,8 +38,10 @@ for _, worker in ipairs(call('ZRANGEBYSCORE', base .. 'workers', '-inf', format(
   call('ZREM', base .. 'workers', worker)
   call('UNLINK', base .. 'worker:' .. worker)
 end
+local wanted = match(call('HGET', base .. 'apart', '?') or '', ' (%d+)$')
+if wanted and now - wanted > APART_WANTED_MS then call('HDEL', base .. 'apart', '?') end
 finish_up()
-local due = 0
+local due = call('EXISTS', base .. 'unsettled') == 1 and now or 0
 for _, set in ipairs({ 'delayed', 'schedules' }) do
   local head = tonumber(call('ZRANGE', base .. set, 0, 0, 'WITHSCORES')[2] or 0)
   if head > 0 and (due == 0 or head < due) then due = head end

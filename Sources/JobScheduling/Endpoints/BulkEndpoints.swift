@@ -75,13 +75,13 @@ final class BulkEndpoints {
             var jobs: [ParsedJob] = []
             jobs.reserveCapacity(elements.count)
             for (i, element) in elements.enumerated() {
-                jobs.append(try JobDraftParser.parse(element, of: "jobs[\(i)]"))
+                let job = try JobDraftParser.parse(element, of: "jobs[\(i)]")
+                if let queue = jobs.first?.queue, job.queue != queue {
+                    throw .impossible("jobs[\(i)].queue", "must be that of the others, \(queue)")
+                }
+                jobs.append(job)
             }
-            let drafts = try JobGraph.resolve(jobs)
-            if let i = drafts.firstIndex(where: { $0.queue != drafts[0].queue }) {
-                throw .impossible("jobs[\(i)].queue", "must be that of the others, \(drafts[0].queue)")
-            }
-            return drafts
+            return try JobGraph.resolve(jobs)
         }
 
         /// A callback is started by the batch's end and by nothing else; another job must not take its place.
@@ -195,10 +195,10 @@ final class BulkEndpoints {
         let drafts = request.drafts
         var servers: [String] = []
         var known = try await hash(id)
-        if known["state"] == nil {
-            var number = ""
-            if let callback = request.callback {
-                let made = try await store.create([callback], in: id.queue, waits: true)
+        if known["total"] == nil {
+            var number = known["callback"] ?? ""
+            if let callback = request.callback, number.isEmpty {
+                let made = try await store.create([callback], in: id.queue, awaiting: id.digest)
                 if case .created(let job)? = made.outcomes.first { number = job.digits }
                 servers.append(made.server)
             }

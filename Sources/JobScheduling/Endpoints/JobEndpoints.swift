@@ -79,7 +79,7 @@ final class JobEndpoints {
                 job = stored
             } else {
                 job = JobRecord(
-                    id: id, draft: draft, createdMs: creation.createdMs, firstSlotMs: creation.firstSlots[0])
+                    id: id, draft: draft, createdMs: creation.createdMs, firstSlotMs: creation.firstSlotsMs[0])
             }
             JobEndpoints.reply(exchange, 201, job)
         case .existing(let id), .merged(let id):
@@ -143,10 +143,16 @@ final class JobEndpoints {
         let id = try JobEndpoints.id(exchange)
         let key = try IdempotencyKey(exchange, caller: caller)
         let record = key?.record(status: 200, body: "") ?? ""
-        let words = try await store.run(
-            JobScripts.change, id.queue,
-            [record, op, id.digits, try JobEndpoints.version(exchange), String(store.limits.jobsPerQueue)],
-            record: key.map { store.keys.answer($0, id.queue) })
+        let version = try JobEndpoints.version(exchange)
+        func change(_ slot: String) async throws -> [String] {
+            try await store.run(
+                JobScripts.change, id.queue,
+                [record, op, id.digits, version, String(store.limits.jobsPerQueue), slot],
+                record: key.map { store.keys.answer($0, id.queue) })
+        }
+        var words = try await change("")
+        // A schedule that had ended goes on with the next slot from now.
+        if words.first == "slot" { words = try await change(try await nextSlot(id)) }
         if words.first == "recorded", let key, let last = words.last {
             _ = try key.answer(in: last)
         } else {
@@ -161,6 +167,17 @@ final class JobEndpoints {
         }
         members.append(.init("status", .string(try await store.find(id).status.rawValue)))
         exchange.reply(200, json: .object(members))
+    }
+
+    private func nextSlot(_ id: JobID) async throws -> String {
+        let job = try await store.find(id)
+        let text = job.fields["schedule"] ?? ""
+        guard let schedule = try? Schedule(text) else {
+            throw Problem(.conflict, "job \(id) has a schedule that cannot be read here: \(text)")
+        }
+        let nowMs = try await store.nowMs(id.queue)
+        return String(
+            ScheduleSlots.next(schedule, job.fields["timeZone"] ?? "UTC", after: nowMs) ?? ScheduleSlots.neverMs)
     }
 
     private func cancel(_ exchange: Exchange) async throws {
@@ -189,6 +206,19 @@ final class JobEndpoints {
         case "gone": throw Problem(.notFound, "there is no job \(id)")
         case "changed":
             throw Problem(.preconditionFailed, "it has changed: its version is \(words.last ?? "") now")
+        case "held":
+            let holder = words.last.flatMap { Int($0) }.map { JobID(queue: id.queue, number: $0).description } ?? ""
+            throw Problem(.conflict, "job \(id) cannot be \(verb): \(holder) has its unique key", field: "unique")
+        case "unknown-dependency", "cycle":
+            let other = words.last.flatMap { Int($0) }.map { JobID(queue: id.queue, number: $0).description } ?? ""
+            throw Problem.impossible(
+                "dependencies",
+                words.first == "cycle"
+                    ? "would wait for themselves: \(other) waits for \(id)"
+                    : "names a job that does not exist: \(other)")
+        case "impossible-demand":
+            throw Problem.impossible(
+                "resources.\(words.last ?? "")", "asks for more than the pool of queue \(id.queue) has")
         case "state": throw Problem(.conflict, "job \(id) cannot be \(verb) while it is \(words.last ?? "")")
         default: throw RedisError.unexpectedReply("change")
         }

@@ -69,14 +69,15 @@ public struct JobDraft: Sendable {
             || cache != nil || isPreemptible || traceparent != nil || config.utf8.count > JobDraft.largestInlineConfig
     }
 
-    /// The fields of the job's hash, defaults left out. `inBatch` names the batch.
-    func fields(inBatch batch: String? = nil) -> [String] {
+    /// The fields of the job's hash, defaults left out. `inBatch` names the batch that it is one of, `awaiting` the one whose
+    /// end it is to follow.
+    func fields(inBatch batch: String? = nil, awaiting awaited: String? = nil) -> [String] {
         var fields = ["name", name, "type", type]
         func add(_ name: String, _ value: String) {
             fields.append(name)
             fields.append(value)
         }
-        if isSpecial || batch != nil { add("special", "1") }
+        if isSpecial || batch != nil || awaited != nil { add("special", "1") }
         add(config.utf8.count > JobDraft.largestInlineConfig ? "largeConfig" : "config", config)
         if priority != .normal { add("priority", priority.rawValue) }
         if retries != 3 { add("retries", String(retries)) }
@@ -96,6 +97,7 @@ public struct JobDraft: Sendable {
         if isPreemptible { add("preemptible", "1") }
         if let traceparent { add("trace", traceparent) }
         if let batch { add("batch", batch) }
+        if let awaited { add("awaits", awaited) }
         if case .repeatedly(let repetition) = timing {
             add("schedule", repetition.text)
             if repetition.timeZone != "UTC" { add("timeZone", repetition.timeZone) }

@@ -75,18 +75,19 @@ public struct JobRecord: Sendable {
     var stateLine: StateLine { state }
 
     /// Executions so far; a schedule counts those of its runs.
-    var runCount: Int { fields["runs"].flatMap { Int($0) } ?? state.int("attempt") ?? 0 }
-    var successCount: Int { fields["succeeded"].flatMap { Int($0) } ?? (status == .completed && runCount > 0 ? 1 : 0) }
+    var runCount: Int { count("runs") + attempts }
+    var successCount: Int { count("succeeded") + (status == .completed && attempts > 0 ? 1 : 0) }
     var failureCount: Int {
-        if let failed = fields["failed"].flatMap({ Int($0) }) { return failed }
-        if fields["runs"] != nil { return 0 }
-        let attempts = state.int("attempt") ?? 0
         switch status {
-        case .failed, .timeout, .dead, .retrying: return attempts
-        case .completed, .cancelled, .running: return max(0, attempts - 1)
-        default: return 0
+        case .failed, .timeout, .dead, .retrying: count("failed") + attempts
+        case .completed, .cancelled, .running: count("failed") + max(0, attempts - 1)
+        default: count("failed")
         }
     }
+    /// Those since it was made, or run again.
+    private var attempts: Int { state.int("attempt") ?? 0 }
+    /// Of a schedule's runs, or of the executions before it was run again.
+    private func count(_ name: String) -> Int { fields[name].flatMap { Int($0) } ?? 0 }
     var lastRunMs: Int? { fields["last"].flatMap { Int($0) } ?? state.int("started") }
 }
 

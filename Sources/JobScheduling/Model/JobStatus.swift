@@ -27,6 +27,19 @@ public enum JobStatus: String, Sendable, CaseIterable {
         }
     }
 
+    /// The sets in which it may be, as their names begin; `fields.lua` says the same.
+    var sets: [String] {
+        switch self {
+        case .pending, .retrying: ["ready", "delayed"]
+        case .running: ["leases"]
+        case .scheduled: ["schedules"]
+        case .waiting: ["waiting"]
+        case .idle: ["idle"]
+        case .completed, .cancelled, .skipped: ["ended"]
+        case .failed, .timeout, .dead: ["dead"]
+        }
+    }
+
     /// Whether it stands in the dead letter, from where it can be tried again.
     public var isDeadLetter: Bool { self == .failed || self == .timeout || self == .dead }
 

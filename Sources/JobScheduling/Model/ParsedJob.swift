@@ -26,6 +26,7 @@ struct ParsedJob {
     }
 
     var name: String { draft.name }
+    var queue: QueueName { draft.queue }
 
     /// The job of a request that has no other jobs to name.
     func alone() throws(Problem) -> JobDraft {

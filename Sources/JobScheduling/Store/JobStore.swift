@@ -38,19 +38,20 @@ final class JobStore {
 
         var createdMs: Int
         var outcomes: [Outcome]
-        /// The first slots of the schedules, by their place.
-        var firstSlots: [Int: Int] = [:]
         /// The run id of the server that has done it.
         var server = ""
+        /// The first slots of schedules, by their place.
+        var firstSlotsMs: [Int: Int] = [:]
     }
 
     /// Creates all of `drafts`, which are of one queue, or none.
     /// - Parameters:
     ///   - batch: the batch they belong to, and how many jobs it has so far; they are held until it is sealed.
-    ///   - waits: they wait until something else lets them begin.
+    ///   - awaited: the batch whose end they are to follow.
     ///   - field: the name of the field of a draft, for refusals (`jobs[3].`).
     func create(
-        _ drafts: [JobDraft], in queue: QueueName, batch: (name: String, enqueued: Int)? = nil, waits: Bool = false,
+        _ drafts: [JobDraft], in queue: QueueName, batch: (name: String, enqueued: Int)? = nil,
+        awaiting awaited: String? = nil,
         key: IdempotencyKey? = nil, field: (Int) -> String = { _ in "" }
     ) async throws -> Creation {
         try await list(queue)
@@ -64,17 +65,19 @@ final class JobStore {
         let firstSlots = try await firstSlots(drafts, queue)
         for (i, draft) in drafts.enumerated() {
             let place =
-                batch != nil ? ["held", "0"] : waits ? ["waiting", "0"] : place(draft, firstSlotMs: firstSlots[i])
+                batch != nil
+                ? ["held", "0"] : awaited != nil ? ["waiting", "0"] : place(draft, firstSlotMs: firstSlots[i])
             arguments += [draft.type] + place
-            let fields = draft.fields(inBatch: batch?.name)
-            arguments += [draft.isSpecial || batch != nil ? "1" : "", String(fields.count)] + fields
+            let fields = draft.fields(inBatch: batch?.name, awaiting: awaited)
+            let isSpecial = draft.isSpecial || batch != nil || awaited != nil
+            arguments += [isSpecial ? "1" : "", String(fields.count)] + fields
         }
         let (reply, server) = try await context.redis.runNamingServer(
             JobScripts.enqueue, keys: QueueKeys.ofScript(base, record: key.map { keys.answer($0, queue) }),
             arguments: arguments, budgetUs: JobStore.budgetUs)
         var result = try creation(reply.words, queue: queue, drafts: drafts, key: key, field: field)
         result.server = server
-        result.firstSlots = firstSlots
+        result.firstSlotsMs = firstSlots
         tellWhatIsDue(drafts, queue, firstSlots, createdMs: result.createdMs)
         return result
     }

@@ -33,6 +33,8 @@ final class QueueUpkeep {
     private static let mostInACall = 100
     /// With many calls to make, an idle process makes one in this time.
     private static let shareUs: Int64 = 25_000
+    /// How many slots of a schedule are made in a call.
+    private static let mostSlotsInACall = 100
     private static let listIntervalUs: Int64 = 15_000_000
 
     init(store: JobStore) {
@@ -214,10 +216,21 @@ final class QueueUpkeep {
             schedule: schedule, zone: zone, slotMs: slotMs,
             missed: MissedSlots(rawValue: words[4]) ?? .latest, missedLimit: Int(words[5]) ?? 1000)
         let plan = ScheduleSlots.plan(due, nowMs: nowMs)
-        let arguments =
-            [words[0], words[1], String(plan.nextMs ?? 0), String(plan.leftOut), String(store.limits.jobsPerQueue)]
-            + plan.run.map(String.init)
-        _ = try await store.run(JobScripts.fire, queue, arguments)
+        // Many slots are made in several steps, each of which takes the schedule from a slot to a later one.
+        var slot = words[1]
+        var rest = plan.run[...]
+        var leftOut = plan.leftOut
+        repeat {
+            let some = rest.prefix(QueueUpkeep.mostSlotsInACall)
+            rest = rest.dropFirst(some.count)
+            let next = String(rest.first ?? plan.nextMs ?? 0)
+            let answer = try await store.run(
+                JobScripts.fire, queue,
+                [words[0], slot, next, String(leftOut), String(store.limits.jobsPerQueue)] + some.map(String.init))
+            guard answer.first == "fired" else { return }
+            slot = next
+            leftOut = 0
+        } while !rest.isEmpty
         if let nextMs = plan.nextMs { isDue(queue, inMs: nextMs - nowMs) }
     }
 }

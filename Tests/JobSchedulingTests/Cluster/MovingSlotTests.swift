@@ -76,6 +76,9 @@ import Testing
         return [
             Call(script: JobScripts.read, arguments: [schedule]), Call(script: JobScripts.figures, arguments: []),
             Call(script: JobScripts.peek, arguments: []),
+            Call(
+                script: JobScripts.list,
+                arguments: ["ready:noop", "up", "", "", "10", "10", "1000", "", "", "", "name"]),
             Call(script: JobScripts.audit, arguments: ["ready:noop", "0", "100"]),
             Call(script: JobScripts.enqueue, arguments: ["", "", "1000", "1"] + job),
             Call(script: JobScripts.enqueue, arguments: ["d 201 ", "", "1000", "1"] + job, record: record),
@@ -106,7 +109,7 @@ import Testing
         let keys = QueueKeys.ofScript(base, record: call.record)
         // These take no time, or take it alone.
         let head =
-            ["read", "audit"].contains(call.script.name)
+            ["read", "audit", "list"].contains(call.script.name)
             ? [] : ["figures", "peek"].contains(call.script.name) ? [String(nowMs)] : [String(nowMs), "a"]
         let connection = try node.connect()
         // What a node is asked for after the other has said ASK.

@@ -95,7 +95,7 @@ struct JobsTogetherTests {
                 #"{"name":"j","type":"simulated","resources":{"cpu":\#(units)},"config":{"durationMs":\#(ms)}}"#
             })
         try await server.awaits(ids[2], "running")
-        #expect(try server.status(ids[1]) == "pending")
+        #expect(try server.status(ids[1]) == "waiting")
         #expect(try server.send("GET", "/api/resources").json?["cpu"]?["used"]?.number == 90)
         #expect(try server.send("POST", "/api/jobs/\(ids[0])/cancel").status == 202)
         try await server.awaits(ids[1], "completed")

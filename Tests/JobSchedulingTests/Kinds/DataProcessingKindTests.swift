@@ -87,9 +87,8 @@ struct DataProcessingKindTests {
     }
 
     @Test func aRunWithNoValidRowHasFailed() async throws {
-        let failure = try await trial.failure(DataProcessingKindTests.config("x\ny\n", ""))
-        #expect(failure?.isPermanent == true)
-        #expect(failure?.message.hasPrefix("all 2 rows are invalid, the first for: {\"line\":1") == true)
+        let failure = try #require(try await trial.failure(DataProcessingKindTests.config("x\ny\n", "")))
+        #expect(failure.isPermanent && failure.message.hasPrefix("all 2 rows are invalid, the first for: {\"line\":1"))
         // One that has no rows at all has done what it could.
         #expect(try await trial.run(DataProcessingKindTests.config("", ""))?["read"] == .int(0))
     }

@@ -46,7 +46,22 @@ final class ScriptedQueue {
         var type = "noop"
         var place = "ready"
         var dueMs = 300_000
+        var config = "{}"
         var fields: [String: String] = [:]
+
+        /// As `JobDraft` has it.
+        var isSpecial: Bool {
+            let special: Set = [
+                "after", "unique", "needs", "conflict", "cache", "timeout", "preemptible", "trace", "awaits",
+            ]
+            return fields.keys.contains { special.contains($0) } || config.utf8.count > JobDraft.largestInlineConfig
+        }
+
+        /// The fields of the job's hash.
+        var words: [String] {
+            let name = config.utf8.count > JobDraft.largestInlineConfig ? "largeConfig" : "config"
+            return ["name", "j", "type", type, name, config] + fields.flatMap { [$0.key, $0.value] }
+        }
     }
 
     /// Creates jobs; what became of each, and the first number.
@@ -56,9 +71,8 @@ final class ScriptedQueue {
     ) {
         var arguments = ["", batch.map { "\($0.name) \($0.enqueued)" } ?? "", String(limit), String(jobs.count)]
         for job in jobs {
-            let special: Set = ["after", "unique", "needs", "conflict", "cache", "timeout", "preemptible"]
-            let isSpecial = job.fields.keys.contains { special.contains($0) }
-            var fields = ["name", "j", "type", job.type, "config", "{}"] + job.fields.flatMap { [$0.key, $0.value] }
+            let isSpecial = job.isSpecial
+            var fields = job.words
             if isSpecial || batch != nil { fields += ["special", "1"] }
             if let batch { fields += ["batch", batch.name] }
             let place = batch == nil ? [job.place, String(job.dueMs)] : ["held", "0"]
@@ -73,6 +87,8 @@ final class ScriptedQueue {
         var number: Int
         var token: Int
         var attempt: Int
+        var type = "noop"
+        var config = "{}"
     }
 
     struct Ended {
@@ -99,7 +115,9 @@ final class ScriptedQueue {
         let words = try run(JobScripts.finishAndLease, arguments)
         let results = Int(words[2]) ?? 0
         let leases = stride(from: 3 + results, to: words.count - 6, by: 7).map {
-            Lease(number: Int(words[$0]) ?? 0, token: Int(words[$0 + 1]) ?? 0, attempt: Int(words[$0 + 2]) ?? 0)
+            Lease(
+                number: Int(words[$0]) ?? 0, token: Int(words[$0 + 1]) ?? 0, attempt: Int(words[$0 + 2]) ?? 0,
+                type: words[$0 + 3], config: words[$0 + 4])
         }
         return (Array(words[3..<(3 + results)]), leases)
     }
@@ -140,6 +158,28 @@ final class ScriptedQueue {
     func complete(_ worker: String, _ leases: [Lease]) throws -> [String] {
         let ended = leases.map { Ended(number: $0.number, token: $0.token, outcome: "completed") }
         return try exchange(worker, ended, most: 0).results
+    }
+
+    /// `run`, `retry` or `delete`.
+    /// - Parameter slotMs: the next slot of a schedule that is to go on.
+    @discardableResult
+    func change(_ op: String, _ number: Int, slotMs: Int? = nil) throws -> [String] {
+        try run(
+            JobScripts.change,
+            ["", op, JobID.digits(number), "", String(limit), slotMs.map { String($0) } ?? ""])
+    }
+
+    /// Makes a job what `new` says, as a PUT of it does.
+    @discardableResult
+    func edit(_ number: Int, _ new: New, dueMs: Int? = nil) throws -> [String] {
+        let words = new.words + (new.isSpecial ? ["special", "1"] : [])
+        let named = Set(stride(from: 0, to: words.count, by: 2).map { words[$0] })
+        let dropped = JobDraft.optionalFields.filter { !named.contains($0) }
+        let target = Priority(rawValue: new.fields["priority"] ?? "normal") ?? .normal
+        return try run(
+            JobScripts.change,
+            ["", "edit", JobID.digits(number), "", dueMs.map { String($0) } ?? "", String(target.targetMs)]
+                + [String(dropped.count)] + dropped + words)
     }
 
     func cancel(_ number: Int) throws -> String { try run(JobScripts.cancel, [JobID.digits(number), "test"])[0] }
