@@ -3,6 +3,7 @@ import HTTP
 import JSON
 import Redis
 import Services
+import TimeZones
 
 /// `/api/jobs` and what lies below it: one job at a time.
 final class JobEndpoints {
@@ -172,12 +173,12 @@ final class JobEndpoints {
     private func nextSlot(_ id: JobID) async throws -> String {
         let job = try await store.find(id)
         let text = job.fields["schedule"] ?? ""
-        guard let schedule = try? Schedule(text) else {
-            throw Problem(.conflict, "job \(id) has a schedule that cannot be read here: \(text)")
+        let zoneName = job.fields["timeZone"] ?? "UTC"
+        guard let schedule = try? Schedule(text), let zone = Zone(identifier: zoneName) else {
+            throw Problem(.conflict, "job \(id) has a schedule that cannot be read here: \(text) in \(zoneName)")
         }
         let nowMs = try await store.nowMs(id.queue)
-        return String(
-            ScheduleSlots.next(schedule, job.fields["timeZone"] ?? "UTC", after: nowMs) ?? ScheduleSlots.neverMs)
+        return String(schedule.next(afterMs: nowMs, in: zone) ?? ScheduleSlots.neverMs)
     }
 
     private func cancel(_ exchange: Exchange) async throws {
