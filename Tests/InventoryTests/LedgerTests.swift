@@ -52,7 +52,7 @@ struct LedgerTests {
         for path in ["/api/alerts/low-stock", "/api/transfers", "/api/inventory/A/ledger"] {
             for cursor in [
                 "9223372036854775807", "9223372036854775806", "-1", "%2b1", "0-0", "1-2-x",
-                "18446744073709551615-18446744073709551615", "{}",
+                "18446744073709551616-0", "{}",
             ] {
                 let answer = try stock.send("GET", "\(path)?cursor=\(cursor)")
                 #expect(answer.status == 400 && answer.json?["field"]?.text == "cursor", "\(path) \(cursor)")
