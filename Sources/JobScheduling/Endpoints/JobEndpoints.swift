@@ -3,6 +3,7 @@ import HTTP
 import JSON
 import Redis
 import Services
+import TimeZones
 
 /// `/api/jobs` and what lies below it: one job at a time.
 final class JobEndpoints {
@@ -175,9 +176,12 @@ final class JobEndpoints {
         guard let schedule = try? Schedule(text) else {
             throw Problem(.conflict, "job \(id) has a schedule that cannot be read here: \(text)")
         }
+        let name = job.fields["timeZone"] ?? "UTC"
+        guard let zone = Zone(identifier: name) else {
+            throw Problem(.conflict, "job \(id) has a time zone that is not known here: \(name)")
+        }
         let nowMs = try await store.nowMs(id.queue)
-        return String(
-            ScheduleSlots.next(schedule, job.fields["timeZone"] ?? "UTC", after: nowMs) ?? ScheduleSlots.neverMs)
+        return String(schedule.next(afterMs: nowMs, in: zone) ?? ScheduleSlots.neverMs)
     }
 
     private func cancel(_ exchange: Exchange) async throws {
