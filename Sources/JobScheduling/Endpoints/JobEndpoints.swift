@@ -173,8 +173,9 @@ final class JobEndpoints {
     private func nextSlot(_ id: JobID) async throws -> String {
         let job = try await store.find(id)
         let text = job.fields["schedule"] ?? ""
-        guard let schedule = try? Schedule(text) else {
-            throw Problem(.conflict, "job \(id) has a schedule that cannot be read here: \(text)")
+        let zoneName = job.fields["timeZone"] ?? "UTC"
+        guard let schedule = try? Schedule(text), let zone = Zone(identifier: zoneName) else {
+            throw Problem(.conflict, "job \(id) has a schedule that cannot be read here: \(text) in \(zoneName)")
         }
         let name = job.fields["timeZone"] ?? "UTC"
         guard let zone = Zone(identifier: name) else {
