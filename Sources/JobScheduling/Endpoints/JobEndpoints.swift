@@ -177,10 +177,6 @@ final class JobEndpoints {
         guard let schedule = try? Schedule(text), let zone = Zone(identifier: zoneName) else {
             throw Problem(.conflict, "job \(id) has a schedule that cannot be read here: \(text) in \(zoneName)")
         }
-        let name = job.fields["timeZone"] ?? "UTC"
-        guard let zone = Zone(identifier: name) else {
-            throw Problem(.conflict, "job \(id) has a time zone that is not known here: \(name)")
-        }
         let nowMs = try await store.nowMs(id.queue)
         return String(schedule.next(afterMs: nowMs, in: zone) ?? ScheduleSlots.neverMs)
     }
