@@ -82,8 +82,7 @@ final class LeaseEndpoint {
         let endUs = loop.nowUs + Int64(demand.waitMs) * 1000
         announcer.announce(worker, demand)
         var look = try await queues(of: demand)
-        // Where nothing was found lately a marker tells when there is something. A call with a number may be a repeated one.
-        if demand.waitMs > 0, call == nil { look = look.filter { waits.mayHaveWork($0, demand.types) } }
+        var isFirst = demand.waitMs > 0 && call == nil
         var woken: LeaseWaits.Place?
         var passedOver: [QueueName: Int64] = [:]
         while true {
@@ -91,7 +90,10 @@ final class LeaseEndpoint {
                 if let woken { waits.passOn(woken) }
                 return []
             }
-            let executions = try await take(worker, demand, call: call, look, &passedOver)
+            // Where nothing was found lately a marker tells when there is something. A call with a number may be a repeated one.
+            let executions = try await take(
+                worker, demand, call: call, look, isFirst ? .whereThereMayBeWork : .everywhere, &passedOver)
+            isFirst = false
             if exchange.isGone {
                 await giveBack(executions, worker)
                 return []
@@ -129,8 +131,11 @@ final class LeaseEndpoint {
         let json: JSONValue
     }
 
+    private enum Look { case everywhere, whereThereMayBeWork }
+
     private func take(
-        _ worker: String, _ demand: Demand, call: Int?, _ queues: [QueueName], _ passedOver: inout [QueueName: Int64]
+        _ worker: String, _ demand: Demand, call: Int?, _ queues: [QueueName], _ look: Look,
+        _ passedOver: inout [QueueName: Int64]
     ) async throws -> [Leased] {
         var executions: [Leased] = []
         // One of several queues that cannot be reached must not use up the time of the others: it is asked again later.
@@ -139,10 +144,12 @@ final class LeaseEndpoint {
         for queue in queues where executions.count < demand.most {
             let loop = store.context.loop
             if let untilUs = passedOver[queue], loop.nowUs < untilUs { continue }
+            if look == .whereThereMayBeWork, !waits.mayHaveWork(queue, demand.types) { continue }
             lastCall += 1
             let most = demand.most - executions.count
             let arguments = [worker, String(call ?? lastCall), String(most), String(demand.types.count)]
             let ears = waits.ears
+            waits.look(queue, demand.types)
             do {
                 let words = try await store.run(
                     JobScripts.finishAndLease, queue, arguments + demand.types, budgetUs: budgetUs)
@@ -152,6 +159,7 @@ final class LeaseEndpoint {
                 tellWhatIsDue(words, queue)
                 executions += leased
             } catch {
+                waits.couldNotLook(queue, demand.types)
                 failures += 1
                 passedOver[queue] = loop.nowUs + LeaseEndpoint.restUs
                 if executions.isEmpty, failures == queues.count, passedOver.count >= queues.count { throw error }
@@ -200,7 +208,7 @@ final class WorkerAnnouncer {
     /// When a worker was listed last (µs).
     private var announcedUs: [String: Int64] = [:]
     /// A listed worker is forgotten after a minute.
-    private static let intervalUs: Int64 = 25_000_000
+    private static let intervalUs: Int64 = 45_000_000
     private static let mostWorkers = 10_000
 
     init(store: JobStore) { self.store = store }

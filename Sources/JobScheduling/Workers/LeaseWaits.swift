@@ -53,6 +53,8 @@ final class LeaseWaits {
     private var queues: Set<QueueName> = []
     /// Places where nothing was left at the last look, and of which no marker was heard since.
     private var quiet: Set<Place> = []
+    /// How many looks at a place are under way.
+    private var looks: [Place: Int] = [:]
     /// Places that polls have waited for lately, and until when they are listened for (µs), so that one that comes again
     /// finds all as it was.
     private var lingering: [Place: Int64] = [:]
@@ -71,9 +73,29 @@ final class LeaseWaits {
         self.keys = keys
     }
 
-    /// Whether a look may find something. False only while a marker would tell of it.
+    /// Whether a look may find something. False only while a marker would tell of it: of what another look leaves as well, so
+    /// that of many polls that come at once only one looks.
     func mayHaveWork(_ queue: QueueName, _ types: [String]) -> Bool {
-        !types.allSatisfy { quiet.contains(Place(queue: queue, type: $0)) }
+        !types.allSatisfy { type in
+            let place = Place(queue: queue, type: type)
+            return quiet.contains(place) || looks[place] != nil
+        }
+    }
+
+    /// A look begins; `looked` or `couldNotLook` ends it.
+    func look(_ queue: QueueName, _ types: [String]) {
+        for type in types { looks[Place(queue: queue, type: type), default: 0] += 1 }
+    }
+
+    func couldNotLook(_ queue: QueueName, _ types: [String]) { _ = endLook(queue, types) }
+
+    private func endLook(_ queue: QueueName, _ types: [String]) -> [Place] {
+        let places = types.map { Place(queue: queue, type: $0) }
+        for place in places {
+            let left = (looks[place] ?? 1) - 1
+            looks[place] = left > 0 ? left : nil
+        }
+        return places
     }
 
     /// A look is over.
@@ -81,7 +103,7 @@ final class LeaseWaits {
     ///   - foundAll: whether nothing was left.
     ///   - ears: how many markers had been heard before it began.
     func looked(_ queue: QueueName, _ types: [String], foundAll: Bool, ears: Int) {
-        let places = types.map { Place(queue: queue, type: $0) }
+        let places = endLook(queue, types)
         guard foundAll, ears == self.ears else { return quiet.subtract(places) }
         if quiet.count > LeaseWaits.mostPlaces { quiet = [] }
         quiet.formUnion(places)

@@ -33,7 +33,7 @@ struct JobLimitTests {
             #expect(try server.send("POST", "/api/jobs", body("j", #","queue":"\#(queue)""#)).status == 201)
         }
         for (method, path, body) in [
-            ("POST", "/api/jobs", body("j", #","queue":"c""#)), ("POST", "/api/queues/c/pause", nil),
+            ("POST", "/api/jobs", body("j", #","queue":"c""#)),
             ("PUT", "/api/resources?queue=c", #"{"cpu":1}"#),
             ("PUT", "/api/job-types/t?queue=c", #"{"external":true}"#),
         ] as [(String, String, String?)] {

@@ -111,7 +111,7 @@ struct WaitingWorkerTests {
         for poll in try pollAll() { #expect(try jobs(poll).isEmpty) }
         let before = try figures()
         var after = before
-        while after.atMs - before.atMs < 6000 {
+        while after.atMs - before.atMs < 10_000 {
             for poll in try pollAll() { #expect(try jobs(poll).isEmpty) }
             after = try figures()
         }
