@@ -84,7 +84,7 @@ import Testing
             Call(script: JobScripts.enqueue, arguments: ["d 201 ", "", "1000", "1"] + job, record: record),
             Call(
                 script: JobScripts.heartbeat,
-                arguments: ["w", "0", JobID.digits(running.number), String(running.token), ""]),
+                arguments: ["w", "all", "0", JobID.digits(running.number), String(running.token), ""]),
             Call(
                 script: JobScripts.finishAndLease,
                 arguments: [

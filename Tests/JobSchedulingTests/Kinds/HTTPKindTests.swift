@@ -69,9 +69,10 @@ struct HTTPKindTests {
         let config = #"{"url": "http://127.0.0.1/", "signWith": "other"}"#
         let refusal = try #require(await HTTPKindTests.trial(settings).refusal(config))
         #expect(refusal.field == "config.signWith" && refusal.kind == .impossible)
-        // Where no secrets are known it may be that the workers know them; a worker that does not says so.
+        // Where no secrets are known it may be that the workers know them. A worker that does not leaves the job to others.
         #expect(try await HTTPKindTests.trial().refusal(config) == nil)
-        #expect(try await HTTPKindTests.trial().failure(config)?.isPermanent == true)
+        let failure = try #require(try await HTTPKindTests.trial().failure(config))
+        #expect(!failure.isPermanent && failure.retryAfterMs == 30_000)
         for text in [
             "shop\n", "shop short\n", "shop \(HTTPKindTests.secret) more\n", "a 0123456789abcdef\na 0123456789abcdef\n",
         ] {
