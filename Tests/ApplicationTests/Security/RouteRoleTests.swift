@@ -25,6 +25,10 @@ extension Security {
                 POST /api/rate-limits/check, POST /api/rate-limits/check/bulk, GET /api/rate-limits/status,
                 GET /api/rate-limits/authorize, POST /api/rate-limits/authorize,
                 PUT /api/rate-limits/authorize, PATCH /api/rate-limits/authorize, DELETE /api/rate-limits/authorize,
+                OPTIONS /api/rate-limits/authorize, GET /api/rate-limits/authorize/{proxy}/*,
+                POST /api/rate-limits/authorize/{proxy}/*, PUT /api/rate-limits/authorize/{proxy}/*,
+                PATCH /api/rate-limits/authorize/{proxy}/*, DELETE /api/rate-limits/authorize/{proxy}/*,
+                OPTIONS /api/rate-limits/authorize/{proxy}/*,
                 POST /api/rate-limits/simulate, POST /api/rate-limits/leases, PUT /api/rate-limits/leases/{id},
                 DELETE /api/rate-limits/leases/{id}
                 """
@@ -33,7 +37,8 @@ extension Security {
             (
                 .read,
                 """
-                GET /metrics, GET /api/rate-limits, GET /api/rate-limits/{id}, GET /api/rate-limits/events,
+                GET /metrics, GET /api/rate-limits, GET /api/rate-limits/{id}, GET /api/rate-limits/rules/{id},
+                GET /api/rate-limits/events,
                 GET /api/jobs, GET /api/jobs/{id}, GET /api/jobs/{id}/history, GET /api/jobs/{id}/result,
                 GET /api/jobs/events, GET /api/dead, GET /api/batches/{id}, GET /api/queues, GET /api/job-types/{type},
                 GET /api/resources, GET /api/sla, GET /api/workers, GET /api/cron/preview,
@@ -66,7 +71,8 @@ extension Security {
                 .admin,
                 """
                 GET /api/audit, POST /api/rate-limits, POST /api/rate-limits/apply, PUT /api/rate-limits/{id},
-                DELETE /api/rate-limits/{id}, POST /api/rate-limits/reset,
+                DELETE /api/rate-limits/{id}, PUT /api/rate-limits/rules/{id}, DELETE /api/rate-limits/rules/{id},
+                POST /api/rate-limits/reset,
                 POST /api/jobs, POST /api/jobs/bulk, POST /api/batches, PUT /api/jobs/{id}, DELETE /api/jobs/{id},
                 POST /api/jobs/{id}/run, POST /api/jobs/{id}/retry, POST /api/jobs/{id}/cancel,
                 POST /api/queues/{name}/pause, POST /api/queues/{name}/resume, PUT /api/job-types/{type},

@@ -36,7 +36,7 @@ struct JobLimitTests {
             ("POST", "/api/jobs", body("j", #","queue":"c""#)),
             ("PUT", "/api/resources?queue=c", #"{"cpu":1}"#),
             ("PUT", "/api/job-types/t?queue=c", #"{"external":true}"#),
-        ] as [(String, String, String?)] {
+        ] {
             let answer = try server.send(method, path, body)
             #expect(answer.status == 429 && answer.json?["field"]?.text == "queue", "\(path): \(answer.text)")
         }

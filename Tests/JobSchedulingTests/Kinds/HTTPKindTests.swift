@@ -69,10 +69,10 @@ struct HTTPKindTests {
         let config = #"{"url": "http://127.0.0.1/", "signWith": "other"}"#
         let refusal = try #require(await HTTPKindTests.trial(settings).refusal(config))
         #expect(refusal.field == "config.signWith" && refusal.kind == .impossible)
-        // Where no secrets are known it may be that the workers know them; one that does not leaves it to the others.
+        // Where no secrets are known it may be that the workers know them. A worker that does not leaves the job to others.
         #expect(try await HTTPKindTests.trial().refusal(config) == nil)
-        let failure = try await HTTPKindTests.trial().failure(config)
-        #expect(failure?.isPermanent == false && failure?.retryAfterMs == 30_000)
+        let failure = try #require(try await HTTPKindTests.trial().failure(config))
+        #expect(!failure.isPermanent && failure.retryAfterMs == 30_000)
         for text in [
             "shop\n", "shop short\n", "shop \(HTTPKindTests.secret) more\n", "a 0123456789abcdef\na 0123456789abcdef\n",
         ] {

@@ -67,8 +67,8 @@ struct RuleDraftTests {
         ("mode", #""mode":1"#), ("match", #""match":[]"#), ("per", #""per":{}"#), ("strategy", #""strategy":3"#),
         ("match.endpoint", #""match":{"endpoint":1}"#), ("match.identifier[1]", #""match":{"identifier":["a",2]}"#),
         // Beyond what can be: negative, fraction, none, too much.
-        ("limit", #""limit":-1"#), ("limit", #""limit":0"#), ("limit", #""limit":1.5"#), ("limit", #""limit":1e3"#),
-        ("limit", #""limit":5.0"#), ("window", #""window":0"#), ("window", #""window":-5"#),
+        ("limit", #""limit":-1"#), ("limit", #""limit":0"#), ("limit", #""limit":1.5"#), ("limit", #""limit":1e-3"#),
+        ("limit", #""limit":5.01"#), ("window", #""window":0"#), ("window", #""window":-5"#),
         ("window", #""window":"0s""#), ("window", #""window":"367d""#), ("window", #""window":1.5"#),
         ("window", #""window":"soon""#), ("burst", #""burst":0"#), ("initial", #""initial":-1"#),
         ("initial", #""initial":11"#),
