@@ -21,7 +21,9 @@ final class QueueEndpoints {
         for op in ["pause", "resume"] {
             routes.on(.post, "/api/queues/{name}/\(op)", role: .admin) { [unowned self] exchange, _ in
                 let queue = try QueueName(exchange.parameter(0)).required("name")
-                guard try await store.queues().contains(queue) else {
+                // Jobs that name no queue go into the standard one, so it may be paused before the first of them.
+                let isKnown = try await queue == .standard || store.queues().contains(queue)
+                guard isKnown else {
                     throw Problem(.notFound, "there is no queue \(queue)")
                 }
                 _ = try await store.run(JobScripts.settings, queue, [op])
