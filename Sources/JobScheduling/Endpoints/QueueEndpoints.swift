@@ -22,8 +22,8 @@ final class QueueEndpoints {
             routes.on(.post, "/api/queues/{name}/\(op)", role: .admin) { [unowned self] exchange, _ in
                 let queue = try QueueName(exchange.parameter(0)).required("name")
                 // Jobs that name no queue go into the standard one, so it may be paused before the first of them.
-                let isKnown = try await queue == .standard || store.queues().contains(queue)
-                guard isKnown else {
+                let known = try await store.queues()
+                guard queue == .standard || known.contains(queue) else {
                     throw Problem(.notFound, "there is no queue \(queue)")
                 }
                 _ = try await store.run(JobScripts.settings, queue, [op])
