@@ -32,7 +32,7 @@ enum Walk {
             body: #"""
                 {"name":"bucket","enabled":true,"mode":"shadow","group":"g","action":"limit","strategy":"token_bucket",
                 "limit":5,"window":"1s","burst":10,"initial":3,"onStoreFailure":"local","per":["identifier","endpoint"],
-                "match":{"endpoint":"/a/{id}/*","method":"GET","tier":"free","identifier":["ann","10.0.0.0/8","b*"]}}
+                "match":{"endpoint":"/a/{id}/*","method":"GET","tier":"free","identifier":["ann","10.0.0.0/8","bob"],"exact":true}}
                 """#, keeps: "rule"),
         .init(
             "POST", "/api/rate-limits",
@@ -54,6 +54,7 @@ enum Walk {
             "POST", "/api/rate-limits/apply", query: ["prune"],
             body: #"{"rules":[{"name":"window","strategy":"fixed_window","limit":9,"window":"1h"}]}"#),
         .init("GET", "/api/rate-limits/<rule>"),
+        .init("GET", "/api/rate-limits/rules/<rule>"),
         .init(
             "PUT", "/api/rate-limits/<rule>",
             body: #"{"name":"edited","strategy":"sliding_window_counter","limit":5,"window":"1m","group":"g"}"#),
@@ -67,7 +68,9 @@ enum Walk {
             "POST", "/api/rate-limits/check/bulk",
             body: #"{"checks":[{"identifier":"ann","cost":2},{"ip":"2001:db8::1","endpoint":"/slots"}]}"#),
         .init("GET", "/api/rate-limits/status", query: ["identifier", "endpoint", "method", "tier", "ip", "userId"]),
-        .init("GET", "/api/rate-limits/authorize", query: ["deny", "proxy"]),
+        .init(
+            "GET", "/api/rate-limits/authorize",
+            query: ["deny", "proxy", "uri-header", "method-header", "api-key-header", "user-header", "tier-header"]),
         .init(
             "POST", "/api/rate-limits/leases", body: #"{"identifier":"ann","ip":"192.0.2.1","endpoint":"/slots"}"#,
             keeps: "lease"),
@@ -130,7 +133,7 @@ enum Walk {
         .init(
             "PUT", "/api/jobs/<hand>",
             body: #"""
-                {"name":"edited","type":"simulated","queue":"q1","manual":true,"priority":"low","dependencies":["<job>"]}
+                {"name":"edited","type":"simulated","queue":"q1","manual":true,"priority":"low"}
                 """#),
         .init("POST", "/api/jobs/<job>/run"),
         .init("POST", "/api/jobs/<job>/retry"),
@@ -148,7 +151,7 @@ enum Walk {
             body: #"""
                 {"name":"batch","jobs":[{"name":"a","type":"simulated","queue":"q1"},
                 {"name":"b","type":"simulated","queue":"q1","dependencies":[{"id":"a","on":"completion"}]}],
-                "callback":{"name":"done","type":"simulated","queue":"q1","dependencies":["<job>"]}}
+                "callback":{"name":"done","type":"simulated","queue":"q1"}}
                 """#,
             keeps: "batch"),
         .init("GET", "/api/batches/<batch>"),
@@ -161,7 +164,9 @@ enum Walk {
             body: #"{"worker":"w","queues":["q1"],"types":["resize"],"max":2,"waitMs":1}"#),
         .init(
             "POST", "/api/workers/heartbeat",
-            body: #"{"worker":"w","items":[{"executionId":"q1-000000000001.1795402275479001","progress":{"done":1}}]}"#),
+            body:
+                #"{"worker":"w","all":false,"items":[{"executionId":"q1-000000000001.1795402275479001","progress":7}]}"#
+        ),
         .init(
             "POST", "/api/workers/finish",
             body: #"""
@@ -235,6 +240,14 @@ enum Walk {
             keeps: "order"),
         .init("GET", "/api/reservations", query: ["orderId"]),
         .init("GET", "/api/reservations/<hold>"),
+        .init("PUT", "/api/reservations/<hold>", body: #"{"quantity":3}"#),
+        .init(
+            "POST", "/api/reservations",
+            body: #"""
+                {"productId":"CUP-1","warehouseId":"warehouse-1","quantity":900,"backorder":true,"maxWaitMs":60000,
+                "replaces":["<hold>"]}
+                """#,
+            keeps: "waiting"),
         .init("PUT", "/api/reservations/<hold>/extend", body: #"{"expiresInMs":700000}"#),
         .init("PUT", "/api/reservations/<hold>/confirm", body: #"{"quantity":1}"#),
         .init("PUT", "/api/reservations/<order>/confirm"),
@@ -252,10 +265,10 @@ enum Walk {
         .init("PUT", "/api/transfers/<transfer>/cancel"),
         .init(
             "POST", "/api/counts",
-            body: #"{"productId":"MUG-1","warehouseId":"warehouse-1","counted":450,"reason":"counted"}"#),
+            body: #"{"productId":"MUG-1","warehouseId":"warehouse-1","counted":450,"reason":"counted","force":true}"#),
         .init(
             "POST", "/api/inventory/<product>/write-off",
-            body: #"{"warehouseId":"warehouse-1","quantity":1,"reason":"broken"}"#),
+            body: #"{"warehouseId":"warehouse-1","quantity":1,"reason":"broken","force":false}"#),
         .init("GET", "/api/inventory/<product>/ledger", query: page + ["warehouseId", "replay"]),
         .init("POST", "/api/inventory/reconcile", body: #"{"productId":"MUG-1","repair":false}"#),
         .init("POST", "/api/inventory/reconcile", body: #"{}"#),

@@ -1,3 +1,5 @@
+import Bytes
+import EventLoops
 import JSON
 import TestSupport
 
@@ -20,7 +22,8 @@ struct Walker {
     mutating func send(_ request: WalkRequest) throws -> HTTPAnswer {
         let query = request.query.contains("limit") ? "?limit=1" : ""
         let standing = [
-            "/api/rate-limits/status": "?identifier=ann&ip=192.0.2.1", "/api/cron/preview": "?expression=0+*+*+*+*",
+            "/api/rate-limits/status": "?identifier=ann&ip=192.0.2.1",
+            "/api/rate-limits/authorize": "?uri-header=X-Path", "/api/cron/preview": "?expression=0+*+*+*+*",
             "/api/reservations": "?orderId=o1", "/api/inventory/placement": "?productId=MUG-1",
         ]
         let items = request.method == "GET" ? standing[request.path] ?? query : ""
@@ -86,7 +89,7 @@ struct Walker {
             let kind = String(rest[rest.index(after: start)..<end])
             result += rest[..<start]
             if kind == "soon" {
-                result += "2098-01-01T00:00:00Z"
+                result += Timestamp(us: WallClock.nowUs() + 3_600_000_000).rfc3339
             } else {
                 let known = (ids[kind] ?? []).suffix(20)
                 result += known.isEmpty ? "none" : mutator.pick(Array(known))
