@@ -244,10 +244,13 @@ enum Walk {
         .init(
             "POST", "/api/reservations",
             body: #"""
-                {"productId":"CUP-1","warehouseId":"warehouse-1","quantity":900,"backorder":true,"maxWaitMs":60000,
-                "replaces":["<hold>"]}
-                """#,
-            keeps: "waiting"),
+                {"productId":"CUP-1","warehouseId":"warehouse-1","quantity":900,"backorder":true,"maxWaitMs":60000}
+                """#),
+        .init(
+            "POST", "/api/reservations",
+            body: #"""
+                {"productId":"MUG-1","warehouseId":"warehouse-1","quantity":1,"replaces":["<hold>"]}
+                """#),
         .init("PUT", "/api/reservations/<hold>/extend", body: #"{"expiresInMs":700000}"#),
         .init("PUT", "/api/reservations/<hold>/confirm", body: #"{"quantity":1}"#),
         .init("PUT", "/api/reservations/<order>/confirm"),
