@@ -23,6 +23,7 @@ struct Walker {
         let query = request.query.contains("limit") ? "?limit=1" : ""
         let standing = [
             "/api/rate-limits/status": "?identifier=ann&ip=192.0.2.1",
+            "/api/cron/preview": "?expression=0+*+*+*+*",
             "/api/reservations": "?orderId=o1", "/api/inventory/placement": "?productId=MUG-1",
         ]
         let items = request.method == "GET" ? standing[request.path] ?? query : ""
