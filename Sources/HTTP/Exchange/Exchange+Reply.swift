@@ -99,6 +99,7 @@ extension Exchange {
             if let contentType { Exchange.appendType(contentType, to: output) }
             end(output, scratch, closes: closes)
         }
+        connection.server.onReply?(self)
         clear()
         connection.replyFinished(closes: closes)
     }
