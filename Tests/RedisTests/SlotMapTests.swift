@@ -22,7 +22,9 @@ import Testing
         #expect(RedisSlot.of("a{b}c") == RedisSlot.of("b"))
         #expect(RedisSlot.of("{{a}}") == RedisSlot.of("{a"))
         #expect(RedisSlot.of("{}a") != RedisSlot.of("a"))
-        let server = try RedisServer(options: .init(arguments: ["--cluster-enabled", "yes"], listensOnTCP: true))
+        // The standard port of its bus lies where the system gives ports to connections.
+        let cluster = ["--cluster-enabled", "yes", "--cluster-port", String(try freePort())]
+        let server = try RedisServer(options: .init(arguments: cluster, listensOnTCP: true))
         let redis = try server.connect()
         for key in keys {
             #expect(try redis("CLUSTER", "KEYSLOT", key) == .integer(RedisSlot.of(key)), "\(key)")
