@@ -111,7 +111,8 @@ import Testing
             #"{"name":"a","type":"simulated","queue":"\#(queue)","config":\#(config)}"#
         }
         for queue in queues { try await server.awaits(try server.create(job(queue)), "completed") }
-        let long = try server.create(job(moving, #"{"durationMs":1500}"#))
+        // Long enough to be seen running on a busy machine; it ends while its queue is on the move.
+        let long = try server.create(job(moving, #"{"durationMs":8000}"#))
         let waiting = try server.create(job(moving))
         try await server.awaits(long, "running")
         let slot = try cluster.slot(of: "\(prefix)jobs:{\(moving)}:")
@@ -122,7 +123,8 @@ import Testing
         let refused = try server.send("POST", "/api/jobs", job(moving))
         #expect(refused.status == 503 && refused.header("retry-after") != nil, "\(refused.text)")
         #expect(refused.json?["type"]?.text == "/problems/unavailable")
-        // The worker has one slot, and by now it has asked for a next job with the word that the long one has ended.
+        // The worker has one slot. When the long job ends, the worker says so and asks for the next one, which waits for the
+        // queue; the slot is the other queue's meanwhile.
         let stuck = try server.server.connect()
         try stuck.send([HTTPConnection.encode("POST", "/api/jobs", body: job(moving))])
         for _ in 0..<5 { try await server.awaits(try server.create(job(other)), "completed") }
