@@ -13,7 +13,7 @@ final class Program: Sendable {
     init(_ arguments: [String], environment: [String: String] = [:], workingFolder: String = ".") throws {
         folder = try TemporaryFolder()
         var variables = ["HOME": folder.path, "SWIFT_BACKTRACE": "enable=no"]
-        for name in ["PATH", "LD_LIBRARY_PATH", "TSAN_OPTIONS"] { variables[name] = Environment[name] }
+        for name in ["PATH", "LD_LIBRARY_PATH", "TSAN_OPTIONS", "ASAN_OPTIONS"] { variables[name] = Environment[name] }
         variables.merge(environment) { $1 }
         let words = variables.map { "\($0.key)=\($0.value)" }
         process = try ChildProcess(
