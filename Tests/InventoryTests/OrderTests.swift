@@ -102,6 +102,22 @@ struct OrderTests {
         #expect(try stock.atOnce([other])[0].status == 422)
     }
 
+    /// The hold of a request for one product stays what it was: the order neither takes it over nor ends it.
+    @Test func aKeyOfOneProductsReservationIsNoOrders() throws {
+        let stock = try shop(["A": 10, "B": 10])
+        var single = StockServer.reservation("A", 2)
+        single.headers = [("Idempotency-Key", "k")]
+        #expect(try stock.atOnce([single])[0].status == 201)
+        for lines in [[("A", 7), ("B", 1)], [("B", 1), ("A", 2)], [("A", 2)]] {
+            var order = OrderTests.order(lines)
+            order.headers = single.headers
+            let answer = try stock.atOnce([order])[0]
+            #expect(answer.status == 422 && answer.json?["field"]?.text == "Idempotency-Key", "\(answer.text)")
+        }
+        #expect(try stock.levels("A") == [10, 2, 8] && stock.levels("B") == [10, 0, 10])
+        #expect(try stock.atOnce([single])[0].status == 201)
+    }
+
     @Test(arguments: [
         (#""lines":[]"#, "lines"), (#""lines":[{"productId":"A","quantity":1}]"#, "lines[0].warehouseId"),
         (#""lines":[{"productId":"A","quantity":0,"allocation":"any"}]"#, "lines[0].quantity"),

@@ -12,7 +12,7 @@
 --         order's hash, then for each SKU {product id, its hold}; {`short`, SKU's place, how much could be had};
 --         {`unknown`, place}; {`more`, place, how much is held}; {`lacking`, place}: less is there than is held;
 --         `missing`; `past`; `far`, if its end is; `other`, if the
---         id is of a reservation over other SKUs
+--         id is of another reservation
 -- EFFECTS those of `commit` for each SKU; the hash, which lives a week longer than its holds
 -- COST    O(k log n), k the SKUs, n their holds; at most 500 lapsed holds of each
 local op = cjson.decode(ARGV[2])
@@ -74,6 +74,11 @@ if op.op == 'reserve' then
     -- Made by another request: its holds are not all of those that this one names.
     if call('HGET', name, 'skus') ~= names then return reply('other') end
     return whole('existing')
+  end
+  -- A hold under this id that no order knows was made under the same key by a request for one product.
+  for _, s in ipairs(subjects) do
+    local h = hold(s, op.id)
+    if h and h.status ~= 'void' then return reply('other') end
   end
   local expires = op.expires or now + op.holdMs
   if expires <= now then return reply('past') end
