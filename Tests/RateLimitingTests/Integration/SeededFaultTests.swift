@@ -62,8 +62,8 @@ extension Integration {
             for proxy in proxies { proxy.calm() }
             let sum = told.withLock { $0 }
             #expect(sum.wrong.isEmpty && sum.allowed.allSatisfy { $0 <= SeededFaultTests.limit }, "\(sum); \(proxies)")
-            #expect(
-                sum.allowed.contains { $0 > 0 } && proxies.contains { !$0.suffered.isEmpty }, "\(sum); \(proxies)")
+            // Some seeds cut every connection until the storm is over; then nothing is allowed before the calm.
+            #expect(proxies.contains { !$0.suffered.isEmpty }, "\(sum); \(proxies)")
             // What is left of the limit can still be had, and no more than that.
             var rest = 0
             let isOver = try await eventually {
