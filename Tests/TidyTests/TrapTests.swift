@@ -22,7 +22,6 @@ struct TrapTests {
         "Sources/JobScheduling/Model/JobDraft.swift": (1, "names are resolved before"),
         "Sources/JobScheduling/Model/JobGraph.swift": (1, "the target is on the path"),
         "Sources/JobScheduling/Model/TypeSettings.swift": (2, "behind its own look at nil"),
-        "Sources/RateLimiting/Endpoints/RuleEndpoints.swift": (2, "only files have a digest"),
         "Sources/RateLimiting/Model/Decision.swift": (1, "an index above 0 has a rest"),
         "Sources/RateLimiting/Model/RuleParser.swift": (1, "behind its own look at nil"),
         "Sources/RateLimiting/Replies/DecisionHeaders.swift": (1, "headlines are rules with a strategy"),

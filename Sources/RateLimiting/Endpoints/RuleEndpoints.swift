@@ -1,6 +1,7 @@
 import Bytes
 import HTTP
 import JSON
+import Redis
 import Services
 
 /// `/api/rate-limits`: the rules themselves.
@@ -91,7 +92,8 @@ final class RuleEndpoints {
             guard let (status, body) = try key?.answer(in: record) else { return }
             exchange.beginReply(status)
             exchange.finishReply(contentType: "application/json") { $0.append(body) }
-        case .alreadyApplied: preconditionFailure("only files have a digest")
+        // Only a rule file has a digest that could have been applied.
+        case .alreadyApplied: throw RedisError.unexpectedReply("rules_change")
         }
     }
 
@@ -138,7 +140,8 @@ final class RuleEndpoints {
     private func changeAndBind<Result>(_ plan: (RuleSet) async throws -> RuleStore.Plan<Result>) async throws -> Result
     {
         guard case .changed(let result, let revision) = try await store.change(plan) else {
-            preconditionFailure("only files have a digest, and only POST an idempotency key")
+            // Only a rule file has a digest, and only POST an idempotency key.
+            throw RedisError.unexpectedReply("rules_change")
         }
         await bind(revision)
         return result
